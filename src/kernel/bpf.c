@@ -2,6 +2,7 @@
 #include "kernel/bpf.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -27,22 +28,59 @@ static uint64_t address(const void *pointer)
 	return (uint64_t)(uintptr_t)pointer;
 }
 
+/* Where a function begins that is called here, or whose address is taken; -1: none is. */
+static int64_t function_of(const struct bpf_insn *code, size_t at)
+{
+	bool is_call = code[at].code == (BPF_JMP | BPF_CALL) && code[at].src_reg == BPF_PSEUDO_CALL;
+	bool is_address =
+		code[at].code == (BPF_LD | BPF_IMM | BPF_DW) && code[at].src_reg == BPF_PSEUDO_FUNC;
+
+	return is_call || is_address ? (int64_t)at + code[at].imm + 1 : -1;
+}
+
+static int in_order(const void *one, const void *other)
+{
+	uint32_t a = ((const struct bpf_func_info *)one)->insn_off;
+	uint32_t b = ((const struct bpf_func_info *)other)->insn_off;
+
+	return (a > b) - (a < b);
+}
+
+/* The first begins with the program, and the others where they are called. How many were found. */
+static size_t find_functions(const struct bpf_source *source, struct bpf_func_info *functions)
+{
+	size_t count = 1;
+
+	functions[0] = (struct bpf_func_info){ 0 };
+	for (size_t i = 0; i < source->count; i++) {
+		int64_t start = function_of(source->instructions, i);
+		size_t k = 0;
+		while (k < count && functions[k].insn_off != start)
+			k++;
+		if (start > 0 && k == count && count < source->n_functions)
+			functions[count++] = (struct bpf_func_info){ (uint32_t)start, 0 };
+	}
+	qsort(functions, count, sizeof *functions, in_order);
+	for (size_t i = 0; i < count; i++)
+		functions[i].type_id = source->function_types[i];
+	return count;
+}
+
 int bpf_program_load(const struct bpf_source *source)
 {
 	union bpf_attr attributes = nothing();
+	struct bpf_func_info functions[BPF_MOST_FUNCTIONS];
 
 	attributes.prog_type = source->type;
 	attributes.insn_cnt = (uint32_t)source->count;
 	attributes.insns = address(source->instructions);
-	struct bpf_func_info function = { 0, source->function_type };
-
 	attributes.prog_flags = source->flags;
 	attributes.expected_attach_type = source->attach_type;
-	if (source->types_fd && source->function_type) {
+	if (source->types_fd && source->n_functions) {
 		attributes.prog_btf_fd = (uint32_t)source->types_fd;
-		attributes.func_info_rec_size = sizeof function;
-		attributes.func_info = address(&function);
-		attributes.func_info_cnt = 1;
+		attributes.func_info_rec_size = sizeof *functions;
+		attributes.func_info = address(functions);
+		attributes.func_info_cnt = (uint32_t)find_functions(source, functions);
 	}
 	attributes.license = address(source->gpl ? "GPL" : "Proprietary");
 	strncpy(attributes.prog_name, source->name, sizeof attributes.prog_name - 1);
@@ -237,19 +275,20 @@ int bpf_program_maps(int fd, uint32_t *numbers, size_t room)
 	return ask(fd, &info, sizeof info) < 0 ? -1 : (int)info.nr_map_ids;
 }
 
-int bpf_program_function(int fd, uint32_t *ret_type)
+int bpf_program_functions(int fd, uint32_t *types, size_t room)
 {
-	struct bpf_func_info function = { 0 };
+	struct bpf_func_info functions[BPF_MOST_FUNCTIONS] = { 0 };
 	struct bpf_prog_info info;
 
 	memset(&info, 0, sizeof info);
-	info.nr_func_info = 1;
-	info.func_info_rec_size = sizeof function;
-	info.func_info = address(&function);
+	info.nr_func_info = room < BPF_MOST_FUNCTIONS ? (uint32_t)room : BPF_MOST_FUNCTIONS;
+	info.func_info_rec_size = sizeof *functions;
+	info.func_info = address(functions);
 	if (ask(fd, &info, sizeof info) < 0)
 		return -1;
-	*ret_type = info.nr_func_info == 1 ? function.type_id : 0;
-	return 0;
+	for (size_t i = 0; i < info.nr_func_info && i < room; i++)
+		types[i] = functions[i].type_id;
+	return (int)info.nr_func_info;
 }
 
 int bpf_link_make(int cgroup_fd, int program_fd, uint32_t type)

@@ -17,10 +17,13 @@ struct bpf_source {
 	size_t count;
 	uint32_t flags;	      /* BPF_F_* */
 	uint32_t attach_type; /* that it is meant for; 0 with many kinds */
-	/* Types (BTF) by a descriptor, 0: none, and that of its only function. */
+	/* Types (BTF) by a descriptor, 0: none, and those of its functions, in their order. */
 	int types_fd;
-	uint32_t function_type;
+	const uint32_t *function_types;
+	size_t n_functions;
 };
+
+enum { BPF_MOST_FUNCTIONS = 256 /* BPF_MAX_SUBPROGS, linux/bpf_verifier.h */ };
 
 int bpf_program_load(const struct bpf_source *source);
 /*
@@ -61,8 +64,8 @@ int bpf_map_freeze(int fd);
 int bpf_program_next(uint32_t number, uint32_t *ret_next);
 /* The numbers of the maps that a program has: how many, and at most `room` of them. */
 int bpf_program_maps(int fd, uint32_t *numbers, size_t room);
-/* The type of its only function; 0: it has none, or several. -1 with errno. */
-int bpf_program_function(int fd, uint32_t *ret_type);
+/* The types of its functions, in their order: how many, and at most `room` of them. */
+int bpf_program_functions(int fd, uint32_t *types, size_t room);
 
 /* Of a cgroup: it stays attached as long as somebody has a descriptor of the link. */
 int bpf_link_make(int cgroup_fd, int program_fd, uint32_t type);

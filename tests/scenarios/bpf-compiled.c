@@ -2,8 +2,8 @@
 /*
  * name: bpf-compiled
  * promise: a program of an object file that is mapped comes back with its types, also if the
- *	kernel has left out what its constants say is never reached; so do descriptors of types, and
- *	maps with them
+ *	kernel has left out what its constants say is never reached, and if it calls a function of
+ *	another section; so do descriptors of types, and maps with them
  * flavours: flat one three
  * needs: initial-user-namespace
  */
@@ -15,10 +15,11 @@
 #include <sys/mman.h>
 
 enum { FLAG_PLACE = 4, FLAG = 7, PROGRAM = 7 };
-enum { INT_TYPE = 1, FUNCTION_TYPE = 3, INSTRUCTIONS = 8 };
+enum { INT_TYPE = 1, FUNCTION_TYPE = 3, CALLED_TYPE = 5 };
+enum { INSTRUCTIONS = 9, CALL = 7, CALLED = 2, ALL = INSTRUCTIONS + CALLED };
 
-static const char names[] = "\0int\0context\0scenario_elf";
-enum { INT_NAME = 1, CONTEXT_NAME = 5, FUNCTION_NAME = 13 };
+static const char names[] = "\0int\0context\0scenario_elf\0called";
+enum { INT_NAME = 1, CONTEXT_NAME = 5, FUNCTION_NAME = 13, CALLED_NAME = 26 };
 
 static struct {
 	struct btf_header head;
@@ -26,7 +27,7 @@ static struct {
 	uint32_t encoding;
 	struct btf_type prototype;
 	struct btf_param parameter;
-	struct btf_type function;
+	struct btf_type function, called_prototype, called;
 	char names[sizeof names];
 } __attribute__((packed)) types = {
 	.number = { .name_off = INT_NAME, .info = BTF_KIND_INT << 24, .size = 4 },
@@ -36,6 +37,10 @@ static struct {
 	.function = { .name_off = FUNCTION_NAME,
 		      .info = BTF_KIND_FUNC << 24 | BTF_FUNC_GLOBAL,
 		      .type = FUNCTION_TYPE - 1 },
+	.called_prototype = { .info = BTF_KIND_FUNC_PROTO << 24, .type = INT_TYPE },
+	.called = { .name_off = CALLED_NAME,
+		    .info = BTF_KIND_FUNC << 24 | BTF_FUNC_STATIC,
+		    .type = CALLED_TYPE - 1 },
 };
 
 static int load_types(void)
@@ -93,21 +98,29 @@ static void write_code(struct bpf_insn *code, int map)
 		BPF_IF(2, FLAG, 2),
 		BPF_SET(0, 0),
 		BPF_LEAVE, /* both are never reached */
+		bpf_code(BPF_JMP | BPF_CALL, 0, BPF_PSEUDO_CALL, 0,
+			 map ? INSTRUCTIONS - CALL - 1 : -1),
 		BPF_LEAVE,
 	};
 
 	memcpy(code, program, sizeof program);
 }
 
+static const struct bpf_insn called[CALLED] = {
+	{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = 1 },
+	{ .code = BPF_JMP | BPF_EXIT },
+};
+
 static const char strings[] = "\0scenario_elf\0flag\0.text\0.rel\0.rodata\0.symtab\0.strtab";
-enum { CODE = 1, RELOCATIONS, CONSTANTS, SYMBOLS, STRINGS, SECTIONS };
+enum { CODE = 1, RELOCATIONS, CONSTANTS, SYMBOLS, STRINGS, CALLED_CODE, SECTIONS };
 
 static struct {
 	Elf64_Ehdr head;
 	struct bpf_insn code[INSTRUCTIONS];
-	Elf64_Rel relocation;
+	struct bpf_insn called[CALLED];
+	Elf64_Rel relocations[2];
 	uint32_t constants[2];
-	Elf64_Sym symbols[3];
+	Elf64_Sym symbols[5];
 	Elf64_Shdr sections[SECTIONS];
 	char strings[sizeof strings];
 } object;
@@ -131,7 +144,9 @@ static void map_object(void)
 				    .e_shentsize = sizeof(Elf64_Shdr),
 				    .e_shnum = SECTIONS,
 				    .e_shstrndx = STRINGS };
-	object.relocation.r_info = ELF64_R_INFO(2, 1);
+	memcpy(object.called, called, sizeof called);
+	object.relocations[0].r_info = ELF64_R_INFO(2, 1);
+	object.relocations[1] = (Elf64_Rel){ 8 * CALL, ELF64_R_INFO(3, 10) };
 	object.symbols[1] = (Elf64_Sym){ .st_name = 1,
 					 .st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC),
 					 .st_shndx = CODE,
@@ -141,8 +156,15 @@ static void map_object(void)
 					 .st_shndx = CONSTANTS,
 					 .st_value = FLAG_PLACE,
 					 .st_size = 4 };
+	object.symbols[3] = (Elf64_Sym){ .st_info = ELF64_ST_INFO(STB_LOCAL, STT_SECTION),
+					 .st_shndx = CALLED_CODE };
+	object.symbols[4] = (Elf64_Sym){ .st_info = ELF64_ST_INFO(STB_LOCAL, STT_FUNC),
+					 .st_shndx = CALLED_CODE,
+					 .st_size = sizeof object.called };
+	object.sections[CALLED_CODE] = section(19, SHT_PROGBITS, PART(called));
+	object.sections[CALLED_CODE].sh_flags = SHF_EXECINSTR;
 	object.sections[CODE] = section(19, SHT_PROGBITS, PART(code));
-	object.sections[RELOCATIONS] = section(25, SHT_REL, PART(relocation));
+	object.sections[RELOCATIONS] = section(25, SHT_REL, PART(relocations));
 	object.sections[RELOCATIONS].sh_info = CODE;
 	object.sections[RELOCATIONS].sh_link = SYMBOLS;
 	object.sections[CONSTANTS] = section(30, SHT_PROGBITS, PART(constants));
@@ -160,16 +182,17 @@ static void map_object(void)
 static int load(int types_fd)
 {
 	union bpf_attr with = bpf_of_kind(BPF_PROG_TYPE_CGROUP_SKB, BPF_CGROUP_INET_EGRESS);
-	struct bpf_func_info function = { 0, FUNCTION_TYPE };
-	struct bpf_insn code[INSTRUCTIONS];
+	struct bpf_func_info functions[] = { { 0, FUNCTION_TYPE }, { INSTRUCTIONS, CALLED_TYPE } };
+	struct bpf_insn code[ALL];
 	int constants = make_constants(types_fd, 8);
 
 	write_code(code, constants);
+	memcpy(code + INSTRUCTIONS, called, sizeof called);
 	with.prog_btf_fd = (uint32_t)types_fd;
-	with.func_info = (uintptr_t)&function;
-	with.func_info_rec_size = sizeof function;
-	with.func_info_cnt = 1;
-	int fd = bpf_load(with, "scenario_elf", code, INSTRUCTIONS);
+	with.func_info = (uintptr_t)functions;
+	with.func_info_rec_size = sizeof *functions;
+	with.func_info_cnt = 2;
+	int fd = bpf_load(with, "scenario_elf", code, ALL);
 	close(constants);
 	return fd;
 }
@@ -206,7 +229,7 @@ int main(int argc, char **argv)
 	expect_types(types_fd, &number);
 	scenario_check(!memcmp(before.tag, after.tag, sizeof after.tag), "another program");
 	scenario_check(after.xlated_prog_len == before.xlated_prog_len, "translated otherwise");
-	scenario_check(after.btf_id == number && after.nr_func_info == 1,
+	scenario_check(after.btf_id == number && after.nr_func_info == 2,
 		       "the program has the types %u", after.btf_id);
 	bpf_ask(typed, &of_map, sizeof of_map, "a map");
 	scenario_check(of_map.btf_id == number && of_map.btf_key_type_id == INT_TYPE &&

@@ -35,6 +35,29 @@ bool bpf_program_is_of_tree(struct collect *collect, uint32_t number);
  */
 int bpf_give_up(const struct open_file *file, FileEntry *entry, struct error *err);
 
+/*
+ * links.c: the path of a cgroup by the number of its directory; it has to be there. `what`: what
+ * leads to it, "a BPF link to".
+ */
+int bpf_cgroup_path(const struct open_file *file, const char *what, uint64_t number,
+		    char **ret_path, struct error *err);
+
+/* ring-buffers.c, cgroup-arrays.c: maps whose content is no elements. */
+struct record;
+bool bpf_is_ring(uint32_t type);
+bool bpf_ring_is_possible(const BpfmapFileEntry *map);
+bool bpf_ring_content_is_possible(const BpfmapFileEntry *map, const BpfmapDataEntry *data);
+int bpf_ring_read(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+		  BpfmapDataEntry *data, struct record *record, struct error *err);
+int bpf_ring_fill(const BpfmapFileEntry *map, const BpfmapDataEntry *data, const uint8_t *payload,
+		  int fd, struct error *err);
+bool bpf_has_cgroups(uint32_t type);
+bool bpf_cgroups_are_possible(const BpfmapFileEntry *map, const BpfmapDataEntry *data);
+int bpf_cgroups_read(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+		     BpfmapDataEntry *data, struct error *err);
+int bpf_cgroups_fill(struct file_opener *opener, const BpfmapFileEntry *map,
+		     const BpfmapDataEntry *data, int fd, struct error *err);
+
 /* Check. NULL: it is not there. */
 const BpfProgramEntry *bpf_program_find(const struct snapshot *snapshot, uint32_t number);
 int bpf_program_check(const struct snapshot *snapshot, const BpfProgramEntry *record,

@@ -70,8 +70,8 @@ static char *cgroup_path(struct collect *collect, int root, uint64_t id)
 	return arena_string(collect->arena, path + length);
 }
 
-static int find_cgroup(const struct open_file *file, uint64_t id, char **ret_path,
-		       struct error *err)
+int bpf_cgroup_path(const struct open_file *file, const char *what, uint64_t number,
+		    char **ret_path, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	autoclose int root = cgroup_hierarchy_open(collect->arena,
@@ -79,14 +79,14 @@ static int find_cgroup(const struct open_file *file, uint64_t id, char **ret_pat
 
 	if (root < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the hierarchy of cgroups");
-	*ret_path = cgroup_path(collect, root, id);
+	*ret_path = cgroup_path(collect, root, number);
 	if (!*ret_path && errno != ESTALE && errno != ENOENT)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its cgroup",
 				  file->what);
 	return *ret_path ? 0
 			 : fail(err, ERR_UNSUPPORTED_FILE,
-				"%s is a BPF link to a cgroup that is gone, or not seen from here",
-				file->what);
+				"%s is %s a cgroup that is gone, or not seen from here", file->what,
+				what);
 }
 
 static int collect_link(const struct open_file *file, FileEntry *entry, struct error *err)
@@ -103,7 +103,7 @@ static int collect_link(const struct open_file *file, FileEntry *entry, struct e
 	if (info.type != BPF_LINK_TYPE_CGROUP)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a BPF link of kind %u", file->what,
 			    info.type);
-	if (find_cgroup(file, info.cgroup.cgroup_id, &record->path, err) ||
+	if (bpf_cgroup_path(file, "a BPF link to", info.cgroup.cgroup_id, &record->path, err) ||
 	    bpf_program_record(file, info.prog_id, info.cgroup.attach_type, err))
 		return -1;
 	record->id = file->id;

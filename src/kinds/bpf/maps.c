@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Maps of extended BPF, bpf(2), held by descriptors, or had by programs: arrays, hashes and tries
- * of prefixes, with what is in them, their names, types (BTF) and whether they are frozen
- * (BPF_MAP_FREEZE). A map has a number of the kernel's own; a restored one has another. Each
- * description reads, writes or both (BPF_F_RDONLY, BPF_F_WRONLY); further descriptions of a map,
- * and such, are opened by its number, which takes CAP_SYS_ADMIN (map_get_fd_by_id).
+ * of prefixes, arrays of cgroups and ring buffers, with what is in them, their names, types (BTF)
+ * and whether they are frozen (BPF_MAP_FREEZE). A map has a number of the kernel's own; a restored
+ * one has another. Each description reads, writes or both (BPF_F_RDONLY, BPF_F_WRONLY); further
+ * descriptions of a map, and such, are opened by its number, which takes CAP_SYS_ADMIN
+ * (map_get_fd_by_id).
  *
  * Of an array what is all zeroes is not written, since a new one is such.
  *
  * Refused: other kinds, maps with types that may have timers, pointers or lists inside, those that
- * a program outside of the tree uses, which would go on with the old one, and more than 64 MiB.
+ * a program outside of the tree uses, which would go on with the old one, and more than 64 MiB;
+ * ring buffers into which a program writes just now, or whose reader has written a position where
+ * none can be; arrays of cgroups where the kernel's memory cannot be read, or one is gone.
  */
 #include "kinds/bpf/bpf.h"
 #include "kinds/opener.h"
@@ -41,7 +44,7 @@ static bool map_recognise(const struct open_file *file)
 static bool is_known_type(uint32_t type)
 {
 	return type == BPF_MAP_TYPE_HASH || type == BPF_MAP_TYPE_ARRAY ||
-	       type == BPF_MAP_TYPE_LPM_TRIE;
+	       type == BPF_MAP_TYPE_LPM_TRIE || bpf_is_ring(type) || bpf_has_cgroups(type);
 }
 
 static struct bpf_map_source source_of(const BpfmapFileEntry *record)
@@ -140,28 +143,40 @@ static int read_elements(const struct open_file *file, int fd, const BpfmapFileE
 	return 0;
 }
 
-static int collect_content(const struct open_file *file, int fd, const BpfmapFileEntry *map,
-			   struct error *err)
+static int collect_elements(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+			    BpfmapDataEntry *data, struct record *record, struct error *err)
 {
-	struct snapshot *snapshot = file->target->collect->snapshot;
-	BpfmapDataEntry *data = snapshot_new(snapshot, BPFMAP_DATA_ENTRY, BpfmapDataEntry);
 	struct elements all = { 0 };
 
 	if (read_elements(file, fd, map, &all, err))
 		return -1;
-	data->map_id = map->map_id;
 	data->count = (uint32_t)all.count;
 	data->keys_bytes = (uint32_t)(all.count * map->key_size);
 	data->values_bytes = (uint32_t)(all.count * map->value_size);
-	struct record *record = snapshot_add_record(snapshot, IMAGE_BPFMAP_DATA, map->map_id, data);
 	if (!all.count)
 		return 0;
-	uint8_t *bytes = arena_alloc(snapshot->arena, data->keys_bytes + data->values_bytes);
+	uint8_t *bytes = arena_alloc(file->target->collect->snapshot->arena,
+				     data->keys_bytes + data->values_bytes);
 	memcpy(bytes, all.keys, data->keys_bytes);
 	memcpy(bytes + data->keys_bytes, all.values, data->values_bytes);
 	record->payload = bytes;
 	record->payload_size = data->keys_bytes + data->values_bytes;
 	return 0;
+}
+
+static int collect_content(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+			   struct error *err)
+{
+	struct snapshot *snapshot = file->target->collect->snapshot;
+	BpfmapDataEntry *data = snapshot_new(snapshot, BPFMAP_DATA_ENTRY, BpfmapDataEntry);
+
+	data->map_id = map->map_id;
+	struct record *record = snapshot_add_record(snapshot, IMAGE_BPFMAP_DATA, map->map_id, data);
+	if (bpf_is_ring(map->map_type))
+		return bpf_ring_read(file, fd, map, data, record, err);
+	if (bpf_has_cgroups(map->map_type))
+		return bpf_cgroups_read(file, fd, map, data, err);
+	return collect_elements(file, fd, map, data, record, err);
 }
 
 /* One that allows reading, whatever the description does. */
@@ -229,13 +244,13 @@ static int judge(const struct open_file *file, const struct bpf_map_info *info, 
 	return 0;
 }
 
-/* Could it be made again? One for a single element is as good as any. */
+/* Could it be made again? One for a single element (or page) is as good as any. */
 static int prove(const struct open_file *file, const BpfmapFileEntry *map, struct error *err)
 {
 	struct bpf_map_source source = source_of(map);
 	autoclose int types = map->has_types ? bpf_types_by_number(map->types) : -1;
 
-	source.max_entries = 1;
+	source.max_entries = bpf_is_ring(map->map_type) ? (uint32_t)sysconf(_SC_PAGESIZE) : 1;
 	source.types_fd = types < 0 ? 0 : types;
 	if (map->has_types && types < 0)
 		return fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot open its types (BTF)",
@@ -381,8 +396,11 @@ static int map_complete(struct collect *collect, struct error *err)
 
 static bool is_possible(const BpfmapFileEntry *map)
 {
-	return is_known_type(map->map_type) && map->key_size && map->key_size <= MOST_SIZE &&
-	       map->value_size && map->value_size <= MOST_SIZE && map->max_entries &&
+	bool has_sizes = map->key_size && map->key_size <= MOST_SIZE && map->value_size &&
+			 map->value_size <= MOST_SIZE && map->max_entries;
+
+	return is_known_type(map->map_type) &&
+	       (bpf_is_ring(map->map_type) ? bpf_ring_is_possible(map) : has_sizes) &&
 	       !(map->map_flags & ~(uint32_t)KNOWN_FLAGS) && !map->ifindex &&
 	       strlen(map->map_name) < BPF_OBJ_NAME_LEN;
 }
@@ -405,6 +423,17 @@ static const BpfmapFileEntry *first_of(const struct snapshot *snapshot, uint32_t
 	return record ? record->message : NULL;
 }
 
+static bool content_is_possible(const BpfmapFileEntry *map, const BpfmapDataEntry *data)
+{
+	if (bpf_is_ring(map->map_type))
+		return bpf_ring_content_is_possible(map, data);
+	if (bpf_has_cgroups(map->map_type))
+		return bpf_cgroups_are_possible(map, data);
+	return data->count <= map->max_entries &&
+	       data->keys_bytes == (uint64_t)data->count * map->key_size &&
+	       data->values_bytes == (uint64_t)data->count * map->value_size;
+}
+
 static int check_content(const struct snapshot *snapshot, const BpfmapFileEntry *map,
 			 struct error *err)
 {
@@ -414,9 +443,7 @@ static int check_content(const struct snapshot *snapshot, const BpfmapFileEntry 
 	if (!data)
 		return fail(err, ERR_IMAGE_MISSING, "the content of BPF map %u is not there",
 			    map->map_id);
-	if (record->next || data->count > map->max_entries ||
-	    data->keys_bytes != (uint64_t)data->count * map->key_size ||
-	    data->values_bytes != (uint64_t)data->count * map->value_size ||
+	if (record->next || !content_is_possible(map, data) ||
 	    record->payload_size != (uint64_t)data->keys_bytes + data->values_bytes)
 		return fail(err, ERR_IMAGE_INVALID, "the content of BPF map %u is not that of one",
 			    map->map_id);
@@ -467,13 +494,10 @@ struct made_map {
 	size_t place; /* opener_kept */
 };
 
-static int fill(const struct file_opener *opener, const BpfmapFileEntry *map, int fd,
-		struct error *err)
+static int put_elements(const BpfmapFileEntry *map, const BpfmapDataEntry *data,
+			const uint8_t *payload, int fd, struct error *err)
 {
-	const struct record *record =
-		snapshot_record(opener->snapshot, IMAGE_BPFMAP_DATA, map->map_id);
-	const BpfmapDataEntry *data = record->message;
-	const uint8_t *key = record->payload;
+	const uint8_t *key = payload;
 	const uint8_t *value = key ? key + data->keys_bytes : NULL;
 
 	for (uint32_t i = 0; i < data->count; i++)
@@ -482,6 +506,19 @@ static int fill(const struct file_opener *opener, const BpfmapFileEntry *map, in
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "cannot put an element into the BPF map %s",
 					  map->map_name);
+	return 0;
+}
+
+static int fill(struct file_opener *opener, const BpfmapFileEntry *map, int fd, struct error *err)
+{
+	const struct record *record =
+		snapshot_record(opener->snapshot, IMAGE_BPFMAP_DATA, map->map_id);
+	const BpfmapDataEntry *data = record->message;
+
+	if (bpf_is_ring(map->map_type)	     ? bpf_ring_fill(map, data, record->payload, fd, err)
+	    : bpf_has_cgroups(map->map_type) ? bpf_cgroups_fill(opener, map, data, fd, err)
+					     : put_elements(map, data, record->payload, fd, err))
+		return -1;
 	if (map->frozen && bpf_map_freeze(fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot freeze the BPF map %s",
 				  map->map_name);

@@ -77,11 +77,20 @@ static bool open_object(const uint8_t *bytes, size_t room, struct object *ret)
 
 /* ---- One program ---- */
 
+/* A function of an object, where it has come to be in the program. */
 struct function {
-	const struct object *object;
-	const Elf64_Shdr *symbols;
 	size_t section;
-	uint64_t start;
+	uint64_t start; /* in bytes */
+	size_t place, count;
+};
+
+/* The first function is the program; those that it calls follow, as libbpf puts them. */
+struct linking {
+	const struct object *object;
+	const Elf64_Sym *symbols;
+	size_t n_symbols;
+	struct function functions[BPF_MOST_FUNCTIONS];
+	size_t n_functions;
 	struct bpf_insn *code;
 	size_t count;
 };
@@ -108,27 +117,155 @@ static int find_map(struct named_maps *maps, struct named_map named, size_t most
 	return (int)maps->count++;
 }
 
+static bool is_wide(const struct bpf_insn *at)
+{
+	return at->code == (BPF_LD | BPF_IMM | BPF_DW);
+}
+
+static bool calls_function(const struct bpf_insn *at)
+{
+	return at->code == (BPF_JMP | BPF_CALL) && at->src_reg == BPF_PSEUDO_CALL;
+}
+
+static const struct bpf_insn *code_of(const struct object *object, const Elf64_Sym *symbol,
+				      size_t *ret_count)
+{
+	const Elf64_Shdr *home = section(object, symbol->st_shndx);
+	size_t count = symbol->st_size / sizeof(struct bpf_insn);
+
+	if (!home || !count || count > MOST_INSTRUCTIONS ||
+	    home->sh_offset + symbol->st_value < home->sh_offset)
+		return NULL;
+	*ret_count = count;
+	return part(object, home->sh_offset + symbol->st_value, count, sizeof(struct bpf_insn));
+}
+
+static bool append(struct linking *it, const Elf64_Sym *symbol)
+{
+	size_t count;
+	const struct bpf_insn *code = code_of(it->object, symbol, &count);
+
+	if (!code || it->count + count > MOST_INSTRUCTIONS || it->n_functions == BPF_MOST_FUNCTIONS)
+		return false;
+	struct bpf_insn *room = realloc(it->code, (it->count + count) * sizeof *room);
+	if (!room)
+		return false;
+	memcpy(room + it->count, code, count * sizeof *room);
+	it->functions[it->n_functions++] =
+		(struct function){ symbol->st_shndx, symbol->st_value, it->count, count };
+	it->code = room;
+	it->count += count;
+	return true;
+}
+
+static const struct function *find_function(const struct linking *it, size_t home, uint64_t start)
+{
+	for (size_t i = 0; i < it->n_functions; i++)
+		if (it->functions[i].section == home && it->functions[i].start == start)
+			return &it->functions[i];
+	return NULL;
+}
+
+static const Elf64_Sym *find_symbol(const struct linking *it, size_t home, uint64_t start)
+{
+	for (size_t i = 0; i < it->n_symbols; i++)
+		if (ELF64_ST_TYPE(it->symbols[i].st_info) == STT_FUNC &&
+		    it->symbols[i].st_shndx == home && it->symbols[i].st_value == start)
+			return &it->symbols[i];
+	return NULL;
+}
+
+/* What the relocation of an instruction names, and its type; NULL: there is none. */
+static const Elf64_Sym *named_at(const struct linking *it, const struct function *function,
+				 size_t at, uint64_t *ret_type)
+{
+	const struct object *object = it->object;
+	uint64_t offset = function->start + 8 * (at - function->place);
+
+	for (size_t i = 0; i < object->n_sections; i++) {
+		const Elf64_Shdr *about = &object->sections[i];
+		if (about->sh_type != SHT_REL || about->sh_info != function->section)
+			continue;
+		size_t count = about->sh_size / sizeof(Elf64_Rel);
+		const Elf64_Rel *list = part(object, about->sh_offset, count, sizeof *list);
+		for (size_t k = 0; list && k < count; k++) {
+			uint64_t number = ELF64_R_SYM(list[k].r_info);
+			if (list[k].r_offset != offset || number >= it->n_symbols)
+				continue;
+			*ret_type = ELF64_R_TYPE(list[k].r_info);
+			return &it->symbols[number];
+		}
+	}
+	return NULL;
+}
+
+/* Where the function is that is called here, or whose address is taken: 1, 0: none; -1: nowhere. */
+static int target_of(const struct linking *it, const struct function *function, size_t at,
+		     size_t *ret_section, uint64_t *ret_start)
+{
+	const struct bpf_insn *code = &it->code[at];
+	bool is_call = calls_function(code);
+	uint64_t type;
+
+	if (!is_call && !is_wide(code))
+		return 0;
+	const Elf64_Sym *symbol = named_at(it, function, at, &type);
+	const Elf64_Shdr *home = symbol ? section(it->object, symbol->st_shndx) : NULL;
+	if (is_call && !symbol) {
+		*ret_section = function->section;
+		*ret_start = function->start +
+			     (uint64_t)((int64_t)(at - function->place) + code->imm + 1) * 8;
+		return 1;
+	}
+	if (!home || !(home->sh_flags & SHF_EXECINSTR))
+		return is_call ? -1 : 0;
+	*ret_section = symbol->st_shndx;
+	*ret_start = symbol->st_value + (is_call ? ((uint64_t)(int64_t)code->imm + 1) * 8
+						 : (uint64_t)(int64_t)code->imm);
+	return 1;
+}
+
+/* Functions come behind all others when they are first named, and what they name after them. */
+static bool link_functions(struct linking *it, size_t number)
+{
+	const struct function function = it->functions[number];
+
+	for (size_t at = function.place; at < function.place + function.count; at++) {
+		size_t home;
+		uint64_t start;
+		int found = target_of(it, &function, at, &home, &start);
+		if (found <= 0) {
+			if (found < 0)
+				return false;
+			continue;
+		}
+		const struct function *target = find_function(it, home, start);
+		if (!target) {
+			const Elf64_Sym *symbol = find_symbol(it, home, start);
+			if (!symbol || !append(it, symbol) ||
+			    !link_functions(it, it->n_functions - 1))
+				return false;
+			target = find_function(it, home, start);
+		}
+		if (is_wide(&it->code[at]))
+			it->code[at].src_reg = BPF_PSEUDO_FUNC;
+		it->code[at].imm = (int32_t)((int64_t)target->place - (int64_t)at - 1);
+	}
+	return true;
+}
+
 /* As libbpf does (kernel docs: bpf/llvm_reloc.rst): `at` is the first of two instructions. */
-static bool relocate(const struct function *function, size_t at, const Elf64_Rel *relocation,
+static bool relocate(const struct linking *it, size_t at, const Elf64_Sym *symbol,
 		     struct named_maps *maps, size_t most)
 {
-	const struct object *object = function->object;
-	const Elf64_Sym *symbols =
-		part(object, function->symbols->sh_offset,
-		     function->symbols->sh_size / sizeof *symbols, sizeof *symbols);
-	uint64_t number = ELF64_R_SYM(relocation->r_info);
-	struct bpf_insn *code = &function->code[at];
-
-	if (ELF64_R_TYPE(relocation->r_info) != MAP_RELOCATION || !symbols ||
-	    number >= function->symbols->sh_size / sizeof *symbols ||
-	    code->code != (BPF_LD | BPF_IMM | BPF_DW) || at + 1 >= function->count)
-		return false;
-	const Elf64_Sym *symbol = &symbols[number];
+	const struct object *object = it->object;
 	const Elf64_Shdr *home = section(object, symbol->st_shndx);
 	const Elf64_Ehdr *head = (const void *)object->bytes;
 	const char *name =
 		home ? name_of(object, section(object, head->e_shstrndx), home->sh_name) : NULL;
-	if (!name)
+	struct bpf_insn *code = &it->code[at];
+
+	if (!name || !is_wide(code) || at + 1 >= it->count)
 		return false;
 	bool is_map = strcmp(name, ".maps") == 0;
 	int map = find_map(
@@ -140,48 +277,38 @@ static bool relocate(const struct function *function, size_t at, const Elf64_Rel
 }
 
 /* In the order of instructions: so the maps come in that of the kernel. */
-static bool relocate_all(const struct function *function, size_t most)
+static bool link_maps(const struct linking *it, size_t most)
 {
-	const struct object *object = function->object;
 	struct named_maps maps = { .count = 0 };
 
-	for (size_t i = 0; i < object->n_sections; i++) {
-		const Elf64_Shdr *about = &object->sections[i];
-		if (about->sh_type != SHT_REL || about->sh_info != function->section)
-			continue;
-		size_t count = about->sh_size / sizeof(Elf64_Rel);
-		const Elf64_Rel *list = part(object, about->sh_offset, count, sizeof *list);
-		if (!list)
-			return false;
-		for (size_t at = 0; at < function->count; at++)
-			for (size_t k = 0; k < count; k++)
-				if (list[k].r_offset == function->start + 8 * at &&
-				    !relocate(function, at, &list[k], &maps, most))
-					return false;
+	for (size_t i = 0; i < it->n_functions; i++) {
+		const struct function *function = &it->functions[i];
+		for (size_t at = function->place; at < function->place + function->count; at++) {
+			uint64_t type;
+			const Elf64_Sym *symbol =
+				calls_function(&it->code[at]) ||
+						(is_wide(&it->code[at]) &&
+						 it->code[at].src_reg == BPF_PSEUDO_FUNC)
+					? NULL
+					: named_at(it, function, at, &type);
+			if (symbol &&
+			    (type != MAP_RELOCATION || !relocate(it, at, symbol, &maps, most)))
+				return false;
+		}
 	}
 	return true;
 }
 
-static int try_function(const struct object *object, const Elf64_Shdr *symbols,
+static int try_function(const struct object *object, const Elf64_Sym *symbols, size_t n_symbols,
 			const Elf64_Sym *symbol, const struct object_code *wanted,
 			struct error *err)
 {
-	const Elf64_Shdr *home = section(object, symbol->st_shndx);
-	size_t count = symbol->st_size / sizeof(struct bpf_insn);
+	struct linking it = { .object = object, .symbols = symbols, .n_symbols = n_symbols };
+	bool linked =
+		append(&it, symbol) && link_functions(&it, 0) && link_maps(&it, wanted->n_maps);
+	autofree struct bpf_insn *code = it.code;
 
-	if (!home || !count || count > MOST_INSTRUCTIONS ||
-	    home->sh_offset + symbol->st_value < home->sh_offset)
-		return 0;
-	const struct bpf_insn *code =
-		part(object, home->sh_offset + symbol->st_value, count, sizeof *code);
-	autofree struct bpf_insn *copy = code ? malloc(count * sizeof *copy) : NULL;
-	if (!copy)
-		return 0;
-	memcpy(copy, code, count * sizeof *copy);
-	struct function function = { object,	       symbols, symbol->st_shndx,
-				     symbol->st_value, copy,	count };
-	return relocate_all(&function, wanted->n_maps) ? wanted->try(wanted->data, copy, count, err)
-						       : 0;
+	return linked ? wanted->try(wanted->data, code, it.count, err) : 0;
 }
 
 static int try_object(const struct object *object, const struct object_code *wanted,
@@ -201,7 +328,7 @@ static int try_object(const struct object *object, const struct object_code *wan
 			if (ELF64_ST_TYPE(symbols[k].st_info) != STT_FUNC || !name ||
 			    strncmp(name, wanted->name, BPF_OBJ_NAME_LEN - 1) != 0)
 				continue;
-			int result = try_function(object, about, &symbols[k], wanted, err);
+			int result = try_function(object, symbols, count, &symbols[k], wanted, err);
 			if (result)
 				return result;
 		}

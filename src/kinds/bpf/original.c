@@ -22,7 +22,7 @@ struct bpf_insn *bpf_with_maps(struct arena *arena, const struct bpf_source *sou
 	for (size_t i = 0; i < source->count; i++) {
 		if (code[i].code != (BPF_LD | BPF_IMM | BPF_DW))
 			continue;
-		if (code[i].src_reg)
+		if (code[i].src_reg && code[i].src_reg != BPF_PSEUDO_FUNC)
 			code[i].imm = maps[code[i].imm];
 		i++;
 	}
@@ -208,20 +208,27 @@ static int find_types(struct finding *it, int fd, BpfProgramEntry *record, struc
 {
 	if (!it->info.btf_id)
 		return 0;
-	if (bpf_program_function(fd, &record->function_type) < 0)
+	uint32_t *types =
+		arena_array(it->file->target->collect->arena, uint32_t, BPF_MOST_FUNCTIONS);
+	int count = bpf_program_functions(fd, types, BPF_MOST_FUNCTIONS);
+	if (count < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read its types",
 				  it->file->what);
-	if (!record->function_type)
+	if (!count || count > BPF_MOST_FUNCTIONS)
 		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s is a BPF program (%s) with several functions", it->file->what,
-			    it->info.name);
+			    "%s is a BPF program (%s) whose functions the kernel does not tell",
+			    it->file->what, it->info.name);
 	record->types = it->info.btf_id;
 	record->has_types = record->has_function_type = true;
+	record->function_type = types[0];
+	record->n_further_functions = (size_t)count - 1;
+	record->further_functions = types + 1;
 	it->source.types_fd = bpf_types_by_number(record->types);
 	if (it->source.types_fd < 0)
 		return fail_errno(err, ERR_NO_PRIVILEGE, "%s: cannot open its types (BTF)",
 				  it->file->what);
-	it->source.function_type = record->function_type;
+	it->source.function_types = types;
+	it->source.n_functions = (size_t)count;
 	return bpf_types_record(it->file, record->types, err);
 }
 
@@ -256,11 +263,21 @@ static int find(struct finding *it, int fd, BpfProgramEntry *record, struct erro
 	return 0;
 }
 
+/* What a descriptor shows of calls depends on who has opened it (bpf_dump_raw_ok, filter.h). */
+static int open_again(int fd)
+{
+	struct bpf_prog_info info;
+	size_t count = 0;
+
+	return bpf_program_info(fd, &info, NULL, &count) < 0 ? -1 : bpf_program_by_number(info.id);
+}
+
 int bpf_original_find(const struct open_file *file, int fd, int64_t attached,
 		      BpfProgramEntry *record, struct error *err)
 {
 	struct finding it = { .file = file, .attached = attached };
-	int result = find(&it, fd, record, err);
+	autoclose int own = open_again(fd);
+	int result = find(&it, own < 0 ? fd : own, record, err);
 
 	if (it.source.types_fd > 0)
 		close(it.source.types_fd);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Programs of extended BPF for cgroups, bpf(2), held by descriptors, or had by links: of the kinds
- * cgroup_skb, cgroup_sock, cgroup_sock_addr and cgroup_device (what systemd makes of
- * IPAddressDeny=, IPAccounting=, DeviceAllow=, SocketBindDeny=, RestrictNetworkInterfaces=), with
- * their maps, and where they are attached.
+ * cgroup_skb, cgroup_sock, cgroup_sock_addr, cgroup_sysctl and cgroup_device (what systemd makes
+ * of IPAddressDeny=, IPAccounting=, DeviceAllow=, SocketBindDeny=, RestrictNetworkInterfaces=, and
+ * systemd-networkd's watch over sysctl), with their maps, and where they are attached.
  *
  * The kernel gives away what it has made of a program, not what it was given. The instructions are
  * found from that (rebuild.c, firewall.c), or in the files that the holder has mapped
@@ -16,10 +16,10 @@
  * cgroup the order may be another: all are run, and each may refuse. Lines of source code, which
  * tools show beside the instructions, are not kept.
  *
- * Refused: other kinds, programs with functions of their own, those whose instructions cannot be
- * told. With --force-lost bpf any descriptor of a BPF object that would be refused is instead one
- * of an eventfd that nobody counts up: no call of bpf(2) takes it, it has no effect, and who waits
- * for it waits. So systemd-networkd has no watch over sysctl any more.
+ * Refused: other kinds, programs with functions of their own that are in no file, those whose
+ * instructions cannot be told. With --force-lost bpf any descriptor of a BPF object that would be
+ * refused is instead one of an eventfd that nobody counts up: no call of bpf(2) takes it, it has no
+ * effect, and who waits for it waits.
  */
 #include "kinds/bpf/programs.h"
 #include "kinds/opener.h"
@@ -56,6 +56,7 @@ static const struct {
 	{ BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_SENDMSG },
 	{ BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP4_RECVMSG },
 	{ BPF_PROG_TYPE_CGROUP_SOCK_ADDR, BPF_CGROUP_UDP6_RECVMSG },
+	{ BPF_PROG_TYPE_CGROUP_SYSCTL, BPF_CGROUP_SYSCTL },
 };
 
 enum { ATTACH_TYPES = sizeof attach_rows / sizeof *attach_rows };
@@ -223,9 +224,10 @@ static bool names_maps(const BpfProgramEntry *record)
 	for (size_t i = 0; i < count; i++) {
 		if (code[i].code != (BPF_LD | BPF_IMM | BPF_DW))
 			continue;
-		if (code[i].src_reg && ((code[i].src_reg != BPF_PSEUDO_MAP_FD &&
-					 code[i].src_reg != BPF_PSEUDO_MAP_VALUE) ||
-					(uint32_t)code[i].imm >= record->n_maps))
+		if (code[i].src_reg && code[i].src_reg != BPF_PSEUDO_FUNC &&
+		    ((code[i].src_reg != BPF_PSEUDO_MAP_FD &&
+		      code[i].src_reg != BPF_PSEUDO_MAP_VALUE) ||
+		     (uint32_t)code[i].imm >= record->n_maps))
 			return false;
 		i++;
 	}
@@ -239,7 +241,8 @@ int bpf_program_check(const struct snapshot *snapshot, const BpfProgramEntry *re
 	    record->tag.len != BPF_TAG_SIZE || !record->instructions.len ||
 	    record->instructions.len % sizeof(struct bpf_insn) ||
 	    record->instructions.len > MOST_INSTRUCTIONS * sizeof(struct bpf_insn) ||
-	    record->n_maps > MOST_PROGRAM_MAPS || !names_maps(record) ||
+	    record->n_maps > MOST_PROGRAM_MAPS ||
+	    record->n_further_functions >= BPF_MOST_FUNCTIONS || !names_maps(record) ||
 	    record->n_attachments > MOST_ATTACHMENTS)
 		return fail(err, ERR_IMAGE_INVALID, "BPF program %u is one that nobody has",
 			    record->number);
@@ -269,6 +272,16 @@ struct loaded_program {
 	uint32_t recorded, number;
 };
 
+static const uint32_t *function_types(struct arena *arena, const BpfProgramEntry *record)
+{
+	uint32_t *types = arena_array(arena, uint32_t, 1 + record->n_further_functions);
+
+	types[0] = record->function_type;
+	for (size_t i = 0; i < record->n_further_functions; i++)
+		types[1 + i] = record->further_functions[i];
+	return types;
+}
+
 static int load_with(struct file_opener *opener, const BpfProgramEntry *record, const int *maps,
 		     int types, struct error *err)
 {
@@ -280,7 +293,8 @@ static int load_with(struct file_opener *opener, const BpfProgramEntry *record, 
 		.count = record->instructions.len / sizeof(struct bpf_insn),
 		.attach_type = record->attach_type,
 		.types_fd = types,
-		.function_type = record->function_type,
+		.function_types = function_types(opener->arena, record),
+		.n_functions = record->function_type ? 1 + record->n_further_functions : 0,
 	};
 
 	source.instructions = bpf_with_maps(opener->arena, &source, maps);

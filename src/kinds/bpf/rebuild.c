@@ -42,6 +42,8 @@ static size_t context_size(uint32_t type)
 		return sizeof(struct bpf_sock);
 	case BPF_PROG_TYPE_CGROUP_SOCK_ADDR:
 		return sizeof(struct bpf_sock_addr);
+	case BPF_PROG_TYPE_CGROUP_SYSCTL:
+		return sizeof(struct bpf_sysctl);
 	default:
 		return 0;
 	}
@@ -140,7 +142,8 @@ static size_t find_access(struct rebuilding *it, size_t at, struct bpf_insn *ret
 static size_t find_map_call(struct rebuilding *it, size_t at, struct bpf_insn *ret_given)
 {
 	static const int helpers[] = { BPF_FUNC_map_lookup_elem, BPF_FUNC_map_update_elem,
-				       BPF_FUNC_map_delete_elem };
+				       BPF_FUNC_map_delete_elem, BPF_FUNC_ringbuf_output,
+				       BPF_FUNC_current_task_under_cgroup };
 	size_t longest = 0;
 
 	for (size_t i = 0; i < sizeof helpers / sizeof *helpers; i++)

@@ -120,7 +120,38 @@ const struct bpf_translation *bpf_ask_access(struct bpf_translations *all,
 	return access;
 }
 
-/* Key and value are zeroes, the flags 0. */
+/* In registers: key and value, which are zeroes, and no flags. false: they have no room. */
+static bool ask_about_elements(struct question *question, const struct bpf_map_info *info,
+			       int helper)
+{
+	if (info->key_size > STACK ||
+	    (helper == BPF_FUNC_map_update_elem && info->value_size > STACK))
+		return false;
+	size_t size = info->key_size;
+	if (helper == BPF_FUNC_map_update_elem && info->value_size > size)
+		size = info->value_size;
+	size = (size + 7) / 8 * 8;
+	for (size_t at = 8; at <= size; at += 8)
+		add(question, instruction(BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -(int)at, 0));
+	add(question, move_register(BPF_REG_2, BPF_REG_10));
+	add(question, instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -(int)size));
+	add(question, move_register(BPF_REG_3, BPF_REG_2));
+	return true;
+}
+
+/* A record of zeroes, and how long it is; or the place of a cgroup. */
+static void ask_about_others(struct question *question, int helper)
+{
+	add(question, instruction(BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -8, 0));
+	if (helper == BPF_FUNC_ringbuf_output) {
+		add(question, move_register(BPF_REG_2, BPF_REG_10));
+		add(question, instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -8));
+	} else {
+		add(question, move_number(BPF_REG_2, 0));
+	}
+	add(question, move_number(BPF_REG_3, 8));
+}
+
 const struct bpf_translation *bpf_ask_map_call(struct bpf_translations *all,
 					       const struct bpf_source *like, uint32_t map,
 					       int map_fd, int helper)
@@ -137,18 +168,10 @@ const struct bpf_translation *bpf_ask_map_call(struct bpf_translations *all,
 		all->shortage = errno;
 		return found;
 	}
-	if (info.key_size > STACK ||
-	    (helper == BPF_FUNC_map_update_elem && info.value_size > STACK))
+	if (helper == BPF_FUNC_ringbuf_output || helper == BPF_FUNC_current_task_under_cgroup)
+		ask_about_others(&question, helper);
+	else if (!ask_about_elements(&question, &info, helper))
 		return found;
-	size_t size = info.key_size;
-	if (helper == BPF_FUNC_map_update_elem && info.value_size > size)
-		size = info.value_size;
-	size = (size + 7) / 8 * 8;
-	for (size_t at = 8; at <= size; at += 8)
-		add(&question, instruction(BPF_ST | BPF_MEM | BPF_DW, BPF_REG_10, 0, -(int)at, 0));
-	add(&question, move_register(BPF_REG_2, BPF_REG_10));
-	add(&question, instruction(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, -(int)size));
-	add(&question, move_register(BPF_REG_3, BPF_REG_2));
 	add(&question, move_number(BPF_REG_4, 0));
 	add(&question,
 	    instruction(BPF_LD | BPF_IMM | BPF_DW, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, map_fd));

@@ -124,6 +124,13 @@ void mapped_socket_note(struct target *target, uint64_t device, uint64_t inode, 
 void mapped_sockets_settle(struct collect *collect);
 int mapped_socket_check(const struct snapshot *snapshot, const VmaEntry *area, struct error *err);
 
+/*
+ * mapped-maps.c: memory of BPF maps. Note: 1: it is that of a map which a descriptor of the task
+ * refers to, and which can be made again, 0, -1. Their files are named once all are known.
+ */
+int mapped_map_note(struct target *target, VmaEntry *area, struct error *err);
+void mapped_maps_settle(struct collect *collect);
+
 /* shared.c */
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err);
 /* A file that is read by `proc_name` of the task (target_open). */

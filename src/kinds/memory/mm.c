@@ -329,10 +329,16 @@ static void end_pages(struct collect *collect, bool ended)
 	memory_end_pages(collect);
 }
 
+static void settle_areas(struct collect *collect)
+{
+	mapped_sockets_settle(collect);
+	mapped_maps_settle(collect);
+}
+
 const struct tree_kind memory_tree_kind = {
 	.name = "memory",
 	.before_stop = pages_reserve,
-	.read_end = mapped_sockets_settle,
+	.read_end = settle_areas,
 	.content = memory_collect_pages,
 	.content_running = memory_write_running,
 	.end = end_pages,

@@ -468,11 +468,16 @@ static bool is_map(const struct area_text *text)
 	return text->refusal && path_is(text, "anon_inode:bpf-map");
 }
 
-/* Of BPF: what is in it now stays, and is nobody else's any more. */
+/* Of BPF. What leads to no descriptor: what is in it now stays, and is nobody else's any more. */
 static int collect_map(const struct collector *collector, const struct area_text *text,
 		       VmaEntry *area, struct error *err)
 {
 	struct target *target = collector->target;
+
+	area->pgoff = text->offset;
+	int found = area_is_shared(text) ? mapped_map_note(target, area, err) : 0;
+	if (found)
+		return found < 0 ? -1 : 0;
 
 	if (!loss_is_accepted(target->collect, LOSS_BPF)) {
 		refuse(text, "the memory of a BPF map", err);
@@ -568,9 +573,9 @@ static bool has_common_pages(const struct area_text *text)
 	return shared >= COMMON_FROM || text->swapped >= COMMON_FROM;
 }
 
-static enum area_pages whose_pages(const struct area_text *text)
+static enum area_pages whose_pages(const struct area_text *text, const VmaEntry *area)
 {
-	if (is_map(text))
+	if (is_map(text) && !area_is_file(area))
 		return PAGES_OF_MAP;
 	return has_common_pages(text) ? PAGES_COMMON : PAGES_OWN;
 }
@@ -602,7 +607,7 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 		if (extends_last(mm, area))
 			continue;
 		whose = arena_grow(arena, whose, mm->n_vmas, sizeof *whose);
-		whose[mm->n_vmas] = whose_pages(&area_text);
+		whose[mm->n_vmas] = whose_pages(&area_text, area);
 		mm->vmas = arena_grow(arena, mm->vmas, mm->n_vmas, sizeof mm->vmas[0]);
 		mm->vmas[mm->n_vmas++] = area;
 	}

@@ -124,7 +124,8 @@ static int read_counted(int fd, uint64_t end, struct file_parts *ret_parts)
 		if (n < 0 || n >= all || end > INT64_MAX / 2)
 			break;
 	}
-	return all < 0 || n < 0 ? -1 : add_counted(fd, ret_parts, 0, end, n);
+	/* Where there are none, they are counted for another file (of an overlay). */
+	return all <= 0 || n < 0 ? -1 : add_counted(fd, ret_parts, 0, end, n);
 }
 
 /* Data, and as much of the holes before as is still missing. */

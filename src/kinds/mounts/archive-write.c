@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -126,6 +127,15 @@ static void add_time(struct archive_writer *writer, const char *key, const struc
 				    time->tv_nsec));
 }
 
+static void add_attribute(struct archive_writer *writer, const char *name, const void *value,
+			  size_t size)
+{
+	char key[sizeof TAR_XATTR + XATTR_NAME_MAX + 1];
+
+	snprintf(key, sizeof key, TAR_XATTR "%s", name);
+	add_record(writer, key, value, size);
+}
+
 /* Of the file itself; or, by way of a descriptor in /proc, of what it refers to. */
 static int add_attributes(struct archive_writer *writer, const char *path, bool follow,
 			  struct error *err)
@@ -143,13 +153,11 @@ static int add_attributes(struct archive_writer *writer, const char *path, bool 
 	if (size < 0)
 		return fail_errno(err, ERR_IO, "cannot list extended attributes");
 	for (const char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
-		char key[sizeof TAR_XATTR + XATTR_NAME_MAX + 1];
 		ssize_t length = get(path, name, NULL, 0);
 		autofree char *value = length >= 0 ? malloc((size_t)length + 1) : NULL;
 		if (!value || get(path, name, value, (size_t)length) != length)
 			return fail_errno(err, ERR_IO, "cannot read extended attribute %s", name);
-		snprintf(key, sizeof key, TAR_XATTR "%s", name);
-		add_record(writer, key, value, (size_t)length);
+		add_attribute(writer, name, value, (size_t)length);
 	}
 	return 0;
 }
@@ -522,6 +530,68 @@ int archive_add_alone(struct archive_writer *writer, int path_fd, const char *pa
 		return fail_while(err, "%s", path);
 	return S_ISREG(entry.stat.st_mode) ? add_file_alone(writer, place, &entry, err)
 					   : put_entry(writer, &entry, err);
+}
+
+/* ---- what is told ---- */
+
+/* They are no attributes for the file system (simple_set_acl). */
+static int add_lists(struct archive_writer *writer, const char *place, struct error *err)
+{
+	static const char *const names[] = { "system.posix_acl_access",
+					     "system.posix_acl_default" };
+	char value[XATTR_SIZE_MAX];
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		ssize_t size = getxattr(place, names[i], value, sizeof value);
+		if (size < 0 && errno != ENODATA && errno != EOPNOTSUPP)
+			return fail_errno(err, ERR_IO, "cannot read an access control list");
+		if (size >= 0)
+			add_attribute(writer, names[i], value, (size_t)size);
+	}
+	return 0;
+}
+
+static int put_told(struct archive_writer *writer, const struct archive_told *told,
+		    const char *place, struct entry *entry, struct error *err)
+{
+	bool directory = S_ISDIR(entry->stat.st_mode);
+
+	if (told->fd < 0 || (!directory && !S_ISREG(entry->stat.st_mode)))
+		return put_entry(writer, entry, err);
+	autoclose int fd =
+		open(place, O_RDONLY | O_NOATIME | O_CLOEXEC | (directory ? O_DIRECTORY : 0));
+	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", entry->path)
+		      : put_opened(writer, fd, entry, err);
+}
+
+int archive_add_told(struct archive_writer *writer, const struct archive_told *told,
+		     struct error *err)
+{
+	struct entry entry = { .path = told->path,
+			       .stat = told->stat,
+			       .type = type_of(told->stat.st_mode) };
+	char place[64], target[PATH_MAX] = { 0 };
+
+	writer->numbered = true;
+	writer->file_system = TMPFS_MAGIC;
+	writer->length = 0;
+	entry.link = earlier_name(writer, &entry);
+	if (entry.link) {
+		entry.type = TAR_HARD_LINK;
+		return put_entry(writer, &entry, err);
+	}
+	for (size_t i = 0; i < told->attributes.n; i++)
+		add_attribute(writer, told->attributes.all[i].name, told->attributes.all[i].value,
+			      told->attributes.all[i].size);
+	snprintf(place, sizeof place, "/proc/self/fd/%d", told->fd);
+	if (entry.type == TAR_SYMBOLIC_LINK) {
+		if (told->fd >= 0 && readlinkat(told->fd, "", target, sizeof target - 1) < 0)
+			return fail_errno(err, ERR_IO, "cannot read the link %s", told->path);
+		entry.link = told->fd >= 0 ? target : ".";
+	} else if (told->fd >= 0 && add_lists(writer, place, err)) {
+		return -1;
+	}
+	return put_told(writer, told, place, &entry, err);
 }
 
 int archive_writer_end(struct archive_writer *writer, struct error *err)

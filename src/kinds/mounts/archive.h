@@ -13,6 +13,8 @@
 #include "base/error.h"
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
 
 /* What chattr(1) sets, as the archive has it: a bit of FS_IOC_GETFLAGS, and its name. */
 struct archive_flag {
@@ -44,6 +46,27 @@ int archive_add_tree(struct archive_writer *writer, const struct archive_tree *t
  */
 int archive_add_alone(struct archive_writer *writer, int path_fd, const char *path,
 		      struct error *err);
+/*
+ * Adds one thing that no directory leads to, as it is told: what is in it, its flags and access
+ * control lists are read by `fd` (O_PATH) of something that shows it; -1: it has none.
+ */
+struct archive_told_attribute {
+	const char *name;
+	const void *value;
+	size_t size;
+};
+struct archive_attribute_list {
+	struct archive_told_attribute *all;
+	size_t n;
+};
+struct archive_told {
+	const char *path; /* ".", "./a/b" */
+	struct stat stat;
+	int fd;
+	struct archive_attribute_list attributes;
+};
+int archive_add_told(struct archive_writer *writer, const struct archive_told *told,
+		     struct error *err);
 /* Frees it; the archive is complete if this gives 0. */
 int archive_writer_end(struct archive_writer *writer, struct error *err);
 

@@ -435,7 +435,8 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 		if (!collect->targets[i].zombie && look_at(collect, &collect->targets[i], err))
 			return -1;
 	if (mount_held_namespaces(collect, add_held, err) || fuse_find_served(collect, err) ||
-	    mount_unmounted_find(collect, add_held, err))
+	    mount_unmounted_find(collect, add_held, err) ||
+	    overlay_hidden_find(collect, add_held, err))
 		return -1;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (collect_entries(collect, &survey->namespaces[i], err))

@@ -73,6 +73,8 @@ struct mount_maker {
  *   inside   pure; what it is made of lies in mounts of the tree: that part of a mount namespace in
  *            which `make` has to run, with all that leads there. 1; 0: nestor's own will do; -1.
  *            NULL: nothing of this kind does
+ *   needs    pure; the `index`th of mounts whose file systems are to be made before it. 1; 0: there
+ *            are no more; -1. May be NULL
  *   make     a mount of a new superblock that is not attached; its descriptor
  *   fill     what is in it, with nestor's own rights, in a process whose ids may be changed
  *   seal     once it is mounted everywhere, and nothing in it is to be changed any more
@@ -89,6 +91,8 @@ struct mount_kind {
 	int (*check)(const struct snapshot *snapshot, const MntEntry *entry, struct error *err);
 	int (*inside)(const struct snapshot *snapshot, const MntEntry *entry, struct arena *arena,
 		      struct mount_namespace *ret_part, struct error *err);
+	int (*needs)(const struct snapshot *snapshot, const MntEntry *entry, size_t index,
+		     const MntEntry **ret, struct error *err);
 	int (*make)(const struct mount_maker *maker, const MntEntry *entry, struct error *err);
 	int (*fill)(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
 		    struct error *err);

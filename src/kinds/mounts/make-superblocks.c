@@ -231,6 +231,20 @@ static int make_anywhere(const struct founder *founder, const struct mount_kind 
 		      : mounts_make_superblock(founder->maker, kind, mount, err);
 }
 
+static int make_needed(const struct founder *founder, const struct mount_kind *kind,
+		       const MntEntry *mount, unsigned depth, struct error *err)
+{
+	const MntEntry *needed;
+	int more = 1;
+
+	for (size_t i = 0; kind->needs && more; i++) {
+		more = kind->needs(founder->maker->snapshot, mount, i, &needed, err);
+		if (more < 0 || (more && make_known(founder, needed, depth + 1, err)))
+			return -1;
+	}
+	return 0;
+}
+
 /* Those that it needs come before it. */
 static int make_known(const struct founder *founder, const MntEntry *mount, unsigned depth,
 		      struct error *err)
@@ -245,6 +259,8 @@ static int make_known(const struct founder *founder, const MntEntry *mount, unsi
 			    "mount %" PRIu32 " (%.200s) is made of what is made of others too "
 			    "often",
 			    mount->mnt_id, mount->mountpoint);
+	if (make_needed(founder, kind, mount, depth, err))
+		return -1;
 	int fd = make_anywhere(founder, kind, mount, depth, err);
 	if (fd < 0)
 		return -1;

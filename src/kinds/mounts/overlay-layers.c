@@ -51,6 +51,8 @@ bool overlay_layers_of(struct collect *collect, const struct mount_line *line,
 		return false;
 	for (size_t i = 0; moved && i < layers->n && moved->n_layers_at == layers->n; i++)
 		layers->all[i].path = moved->layers_at[i];
+	for (size_t i = 0; moved && i < moved->n_layers_hidden; i++)
+		layers->all[moved->layers_hidden[i]->layer].hidden = true;
 	return true;
 }
 

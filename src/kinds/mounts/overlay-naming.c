@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -57,7 +58,7 @@ static int make_directories(const char *path, bool last)
 /* What is taken of each; the last one is above the upper ones. */
 struct naming {
 	const struct overlay_layers *layers;
-	char *const *at;
+	const struct overlay_places *places;
 	const char *above;
 	int *fds;
 };
@@ -68,7 +69,7 @@ static int make_name(const struct naming *naming, size_t index)
 
 	if (!is_upper(naming->layers, index))
 		return make_directories(path, true);
-	const char *below = naming->at[index] + strlen(naming->above);
+	const char *below = naming->places->at[index] + strlen(naming->above);
 	char *target = arena_printf(naming->layers->arena, BESIDE "/%s", below + (*below == '/'));
 	return make_directories(path, false) || symlink(target, path) ? -1 : 0;
 }
@@ -91,11 +92,20 @@ static int attach(const struct naming *naming)
 	return 0;
 }
 
+static int open_place(int hidden, const char *path)
+{
+	const char *below = path + strspn(path, "/");
+
+	return hidden < 0 ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)
+			  : mount_open_path(hidden, *below ? below : ".", O_PATH | O_DIRECTORY,
+					    RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+}
+
 /* `users`: a user namespace with the ids that it is to map; -1: none. */
-static int take(const char *path, int users)
+static int take(int hidden, const char *path, int users)
 {
 	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP };
-	autoclose int at_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	autoclose int at_fd = open_place(hidden, path);
 	autoclose int fd =
 		at_fd < 0
 			? -1
@@ -108,36 +118,42 @@ static int take(const char *path, int users)
 	return take_fd(&fd);
 }
 
-static int take_all(struct naming *naming, const int *users, struct error *err)
+static int take_all(struct naming *naming, struct error *err)
 {
 	const struct overlay_layers *layers = naming->layers;
+	const struct overlay_places *places = naming->places;
 	const char *failed = NULL;
 
-	for (size_t i = 0; i < layers->n && !failed; i++)
-		if (!is_upper(layers, i) && (naming->fds[i] = take(naming->at[i], users[i])) < 0)
-			failed = naming->at[i];
-	if (!failed && layers->has_upper && (naming->fds[layers->n] = take(naming->above, -1)) < 0)
-		failed = naming->above;
+	for (size_t i = 0; i < layers->n && !failed; i++) {
+		if (is_upper(layers, i))
+			continue;
+		naming->fds[i] = take(places->hidden[i], places->at[i], places->users[i]);
+		failed = naming->fds[i] < 0 ? places->at[i] : NULL;
+	}
+	if (!failed && layers->has_upper) {
+		naming->fds[layers->n] = take(places->hidden[0], naming->above, -1);
+		failed = naming->fds[layers->n] < 0 ? naming->above : NULL;
+	}
 	return failed ? fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
 				   "cannot use %.200s, a layer of an overlay", failed)
 		      : 0;
 }
 
-int overlay_name_layers(const struct overlay_layers *layers, char *const *at, const int *users,
+int overlay_name_layers(const struct overlay_layers *layers, const struct overlay_places *places,
 			struct error *err)
 {
 	struct naming naming = {
 		.layers = layers,
-		.at = at,
-		.above = layers->has_upper
-				 ? overlay_path_above(layers->arena, at[0], at[layers->n - 1])
-				 : "/",
+		.places = places,
+		.above = layers->has_upper ? overlay_path_above(layers->arena, places->at[0],
+								places->at[layers->n - 1])
+					   : "/",
 		.fds = arena_array(layers->arena, int, layers->n + 1),
 	};
 
 	for (size_t i = 0; i <= layers->n; i++)
 		naming.fds[i] = -1;
-	int result = take_all(&naming, users, err) || mount_go_bare(err) ? -1 : 0;
+	int result = take_all(&naming, err) || mount_go_bare(err) ? -1 : 0;
 	if (!result && attach(&naming))
 		result = fail_errno(err, ERR_KERNEL_REFUSED,
 				    "cannot name layers of an overlay as before");

@@ -14,9 +14,10 @@
 #include "kinds/mounts/overlay.h"
 
 #include "base/cleanup.h"
-#include "collect/read-kernel.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
+#include "kinds/mounts/overlay-hidden.h"
+#include "kinds/mounts/overlay-kernel.h"
 #include "kinds/mounts/survey.h"
 
 #include <errno.h>
@@ -25,139 +26,13 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-/* ---- dump: which directories they are ---- */
-
-enum { MOST_LAYERS = 1024, DEEPEST = PATH_MAX / 2, MINOR_BITS = 20 };
-
-#define PLACES(X)                                 \
-	X(FILE_PATH, "file", "f_path")            \
-	X(PATH_MOUNT, "path", "mnt")              \
-	X(PATH_DENTRY, "path", "dentry")          \
-	X(MOUNT_ROOT, "vfsmount", "mnt_root")     \
-	X(MOUNT_SUPERBLOCK, "vfsmount", "mnt_sb") \
-	X(DEVICE, "super_block", "s_dev")         \
-	X(PRIVATE, "super_block", "s_fs_info")    \
-	X(DENTRY_PARENT, "dentry", "d_parent")    \
-	X(DENTRY_INODE, "dentry", "d_inode")      \
-	X(DENTRY_NAME, "dentry", "d_name")        \
-	X(NAME_LENGTH, "qstr", "len")             \
-	X(NAME_BYTES, "qstr", "name")             \
-	X(OVERLAY_COUNT, "ovl_fs", "numlayer")    \
-	X(OVERLAY_LAYERS, "ovl_fs", "layers")     \
-	X(LAYER_SIZE, "ovl_layer", "")            \
-	X(LAYER_MOUNT, "ovl_layer", "mnt")        \
-	X(WORK_BASE, "ovl_fs", "workbasedir")     \
-	/* From here on: since 6.2. */            \
-	X(MOUNT_IDS, "vfsmount", "mnt_idmap")     \
-	X(IDS_UIDS, "mnt_idmap", "uid_map")       \
-	X(IDS_GIDS, "mnt_idmap", "gid_map")       \
-	X(MAP_COUNT, "uid_gid_map", "nr_extents") \
-	X(MAP_EXTENTS, "uid_gid_map", "extent")   \
-	X(MAP_FORWARD, "uid_gid_map", "forward")
-
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, MOUNT_IDS };
-
-/* A directory of a file system, as the kernel has it. */
-struct real_layer {
-	uint64_t inode, ids;
-	dev_t device;
-	const char *path; /* from the root of the file system */
-};
-
-static dev_t device_of(struct kernel_reader *by, uint64_t mount)
-{
-	uint32_t device = kernel_number(by, kernel_pointer(by, mount, MOUNT_SUPERBLOCK), DEVICE);
-
-	return makedev(device >> MINOR_BITS, device & ((1U << MINOR_BITS) - 1));
-}
-
-/* Its names from the end on; the root of a file system is its own parent. NULL: too long. */
-static const char *path_of(struct kernel_reader *by, uint64_t dentry)
-{
-	char path[PATH_MAX], *start = path + sizeof path - 1;
-
-	*start = '\0';
-	for (unsigned depth = 0; !by->failure; depth++) {
-		uint64_t name = kernel_inside(by, dentry, DENTRY_NAME);
-		uint64_t parent = kernel_pointer(by, dentry, DENTRY_PARENT);
-		uint32_t length = kernel_number(by, name, NAME_LENGTH);
-		if (parent == dentry)
-			return arena_string(by->arena, *start ? start : "/");
-		if (depth == DEEPEST || length >= (size_t)(start - path))
-			break;
-		start -= length;
-		kernel_bytes(by, kernel_pointer(by, name, NAME_BYTES), start, length);
-		*--start = '/';
-		dentry = parent;
-	}
-	return NULL;
-}
-
-/* How a mount maps ids; 0 where that cannot be seen. */
-static uint64_t ids_of(struct kernel_reader *by, uint64_t mount)
-{
-	return by->places[MOUNT_IDS].found ? kernel_pointer(by, mount, MOUNT_IDS) : 0;
-}
-
-static void read_directory(struct kernel_reader *by, uint64_t mount, uint64_t dentry,
-			   struct real_layer *ret)
-{
-	ret->inode = kernel_pointer(by, dentry, DENTRY_INODE);
-	ret->ids = ids_of(by, mount);
-	ret->device = device_of(by, mount);
-	ret->path = path_of(by, dentry);
-}
-
-static void read_layer(struct kernel_reader *by, uint64_t layer, struct real_layer *ret)
-{
-	uint64_t mount = kernel_pointer(by, layer, LAYER_MOUNT);
-
-	read_directory(by, mount, kernel_pointer(by, mount, MOUNT_ROOT), ret);
-}
-
-/* As they are named; behind them the one for work, which is on the mount of the upper one. */
-struct real_layers {
-	struct real_layer *all;
-	size_t n; /* without that */
-	bool has_upper;
-};
-
-/* The first place is that of the upper one. 1: what there is are not those that are named. */
-static int read_layers(struct kernel_reader *by, int mount_fd, dev_t device, size_t n_named,
-		       struct real_layers *ret)
-{
-	uint64_t mount = kernel_pointer(by, kernel_inside(by, kernel_file(by, mount_fd), FILE_PATH),
-					PATH_MOUNT);
-	uint64_t overlay = kernel_pointer(by, kernel_pointer(by, mount, MOUNT_SUPERBLOCK), PRIVATE);
-	uint64_t layers = kernel_pointer(by, overlay, OVERLAY_LAYERS);
-	uint32_t n = kernel_number(by, overlay, OVERLAY_COUNT);
-
-	ret->has_upper = kernel_pointer(by, layers, LAYER_MOUNT) != 0;
-	ret->n = n_named - ret->has_upper;
-	if (by->failure || device_of(by, mount) != device || n != ret->n + !ret->has_upper)
-		return 1;
-	ret->all = arena_array(by->arena, struct real_layer, ret->n + 1);
-	for (size_t i = 0; i < ret->n; i++)
-		read_layer(by, layers + (i + !ret->has_upper) * by->places[LAYER_SIZE].offset,
-			   &ret->all[i]);
-	if (ret->has_upper)
-		read_directory(by, kernel_pointer(by, layers, LAYER_MOUNT),
-			       kernel_pointer(by, overlay, WORK_BASE), &ret->all[ret->n]);
-	return by->failure != 0;
-}
+enum { MOST_LAYERS = 1024 };
 
 static bool is_it(struct kernel_reader *by, int fd, const struct real_layer *layer)
 {
-	uint64_t path = kernel_inside(by, kernel_file(by, fd), FILE_PATH);
-	uint64_t dentry = kernel_pointer(by, path, PATH_DENTRY);
+	uint64_t dentry = overlay_real_dentry(by, fd);
 
 	return kernel_pointer(by, dentry, DENTRY_INODE) == layer->inode && !by->failure;
 }
@@ -168,15 +43,7 @@ static uint64_t ids_of_file(struct kernel_reader *by, int fd)
 {
 	uint64_t path = kernel_inside(by, kernel_file(by, fd), FILE_PATH);
 
-	return ids_of(by, kernel_pointer(by, path, PATH_MOUNT));
-}
-
-/* What maps nothing has no extents (nop_mnt_idmap). */
-static uint32_t count_extents(struct kernel_reader *by, uint64_t ids, enum place place)
-{
-	return by->places[MAP_FORWARD].found && ids
-		       ? kernel_number(by, kernel_inside(by, ids, place), MAP_COUNT)
-		       : 0;
+	return overlay_real_ids(by, kernel_pointer(by, path, PATH_MOUNT));
 }
 
 /*
@@ -188,10 +55,10 @@ static bool is_mapped_so(struct kernel_reader *by, int fd, const struct real_lay
 {
 	uint64_t ids = ids_of_file(by, fd);
 
-	return to_be_mapped ? ids != layer->ids && !count_extents(by, ids, IDS_UIDS) &&
-				      !count_extents(by, ids, IDS_GIDS) &&
-				      count_extents(by, layer->ids, IDS_UIDS) &&
-				      count_extents(by, layer->ids, IDS_GIDS)
+	return to_be_mapped ? ids != layer->ids && !overlay_real_extents(by, ids, IDS_UIDS) &&
+				      !overlay_real_extents(by, ids, IDS_GIDS) &&
+				      overlay_real_extents(by, layer->ids, IDS_UIDS) &&
+				      overlay_real_extents(by, layer->ids, IDS_GIDS)
 			    : ids == layer->ids;
 }
 
@@ -241,25 +108,19 @@ static const char *find_layer(struct kernel_reader *by, const struct mount_table
 struct found_layer {
 	char *path;
 	uint64_t ids;
+	uint32_t hidden; /* where nobody has it mounted: a mount of that; 0 */
 };
 
-static bool find_all(struct kernel_reader *by, const struct mount_table *table,
-		     const struct live_namespace *namespace, const struct real_layers *real,
-		     struct overlay_layers *layers, bool may_map, struct found_layer *ret_found)
+/* In what no path leads to: it is made again as it was (overlay-hidden.c). */
+static bool find_hidden(struct kernel_reader *by, const struct hidden_memory *memory,
+			const struct real_layer *layer, struct found_layer *ret)
 {
-	for (size_t i = 0; i < layers->n; i++) {
-		const struct real_layer *layer = &real->all[i];
-		const char *path = find_layer(by, table, namespace, layer, false, layers);
-		bool is_upper = real->has_upper && (i == 0 || i == real->n);
-		ret_found[i].ids = 0;
-		if (!path && may_map && !is_upper) {
-			path = find_layer(by, table, namespace, layer, true, layers);
-			ret_found[i].ids = layer->ids;
-		}
-		if (!path)
-			return false;
-		ret_found[i].path = arena_string(by->arena, path);
-	}
+	bool mapped = overlay_real_extents(by, layer->ids, IDS_UIDS) ||
+		      overlay_real_extents(by, layer->ids, IDS_GIDS);
+
+	if (!layer->path || mapped)
+		return false;
+	*ret = (struct found_layer){ arena_string(by->arena, layer->path), 0, memory->mount_id };
 	return true;
 }
 
@@ -272,6 +133,34 @@ struct search {
 	struct found_layer *found; /* NULL: by their names */
 };
 
+static bool find_all(const struct search *search, const struct mount_table *table,
+		     const struct live_namespace *namespace, bool may_map)
+{
+	struct kernel_reader *by = search->by;
+	struct overlay_layers *layers = search->layers;
+	const struct real_layers *real = search->real;
+	struct found_layer *ret_found = search->found;
+
+	for (size_t i = 0; i < layers->n; i++) {
+		const struct real_layer *layer = &real->all[i];
+		const struct hidden_memory *memory =
+			overlay_hidden_memory(search->superblock->collect, layer->device);
+		if (memory && find_hidden(by, memory, layer, &ret_found[i]))
+			continue;
+		const char *path = find_layer(by, table, namespace, layer, false, layers);
+		bool is_upper = real->has_upper && (i == 0 || i == real->n);
+		ret_found[i] = (struct found_layer){ 0 };
+		if (!path && may_map && !is_upper) {
+			path = find_layer(by, table, namespace, layer, true, layers);
+			ret_found[i].ids = layer->ids;
+		}
+		if (!path)
+			return false;
+		ret_found[i].path = arena_string(by->arena, path);
+	}
+	return true;
+}
+
 /* A restore binds both at once, with the directory above. */
 static bool is_upper_on_one_mount(const struct search *search,
 				  const struct live_namespace *namespace)
@@ -279,7 +168,7 @@ static bool is_upper_on_one_mount(const struct search *search,
 	const struct found_layer *found = search->found;
 	size_t work = search->real->n;
 
-	if (!search->real->has_upper)
+	if (!search->real->has_upper || (found[0].hidden && found[work].hidden))
 		return true;
 	char *above = overlay_path_above(search->layers->arena, found[0].path, found[work].path);
 	autoclose int upper_fd = open_found(namespace, search->layers, found[0].path);
@@ -299,9 +188,27 @@ static bool try(const struct search *search, const struct live_namespace *namesp
 	/* Whoever is inside a user namespace may map nothing on file systems of others. */
 	bool may_map = search->superblock->collect->facts->in_initial_user_namespace &&
 		       !search->superblock->mounts[0].entry->has_userns_id;
-	return find_all(search->by, namespace ? &namespace->table : &survey->own, namespace,
-			search->real, search->layers, may_map, search->found) &&
+	return find_all(search, namespace ? &namespace->table : &survey->own, namespace, may_map) &&
 	       is_upper_on_one_mount(search, namespace);
+}
+
+/*
+ * Whoever owns the overlay has all mounts of ours locked, and may copy only what has none in it.
+ */
+static bool may_be_copied(const struct search *search)
+{
+	const struct mount_table *own = &survey_of_mounts(search->superblock->collect)->own;
+
+	if (!search->found || !search->superblock->mounts[0].entry->has_userns_id)
+		return true;
+	for (size_t i = 0; i < search->layers->n; i++)
+		for (size_t k = 0; k < own->n_lines && !search->found[i].hidden; k++) {
+			const char *below =
+				path_below(own->lines[k].mountpoint, search->found[i].path);
+			if (below && *below)
+				return false;
+		}
+	return true;
 }
 
 static bool search_all(const struct search *search, const struct live_namespace **ret)
@@ -320,8 +227,7 @@ static bool search_all(const struct search *search, const struct live_namespace 
 			return true;
 	}
 	*ret = NULL;
-	/* Whoever owns the overlay need not have the right to copy what is mounted there. */
-	return !(search->found && superblock->mounts[0].entry->has_userns_id) && try(search, NULL);
+	return try(search, NULL) && may_be_copied(search);
 }
 
 static bool is_through_another(const struct overlay_layers *layers)
@@ -375,6 +281,19 @@ static void record_ids(struct kernel_reader *by, struct snapshot *snapshot, size
 	entry->layers_ids[entry->n_layers_ids++] = mapped;
 }
 
+static void record_hidden(struct snapshot *snapshot, size_t layer, uint32_t mount_id,
+			  MntEntry *entry)
+{
+	MntLayerHiddenEntry *hidden =
+		snapshot_new(snapshot, MNT_LAYER_HIDDEN_ENTRY, MntLayerHiddenEntry);
+
+	hidden->layer = (uint32_t)layer;
+	hidden->mnt_id = mount_id;
+	entry->layers_hidden = arena_grow(snapshot->arena, entry->layers_hidden,
+					  entry->n_layers_hidden, sizeof *entry->layers_hidden);
+	entry->layers_hidden[entry->n_layers_hidden++] = hidden;
+}
+
 static void record(const struct search *search, const struct live_namespace *namespace,
 		   MntEntry *entry)
 {
@@ -389,6 +308,8 @@ static void record(const struct search *search, const struct live_namespace *nam
 		entry->layers_at[i] = search->found[i].path;
 		if (search->found[i].ids)
 			record_ids(search->by, snapshot, i, search->found[i].ids, entry);
+		if (search->found[i].hidden)
+			record_hidden(snapshot, i, search->found[i].hidden, entry);
 	}
 }
 
@@ -400,7 +321,8 @@ static int find(struct kernel_reader *by, const struct live_superblock *superblo
 	struct search search = { by, superblock, &real, layers, NULL };
 	const struct live_namespace *home;
 
-	if (read_layers(by, mount_fd, superblock->mounts[0].line->device, layers->n, &real) ||
+	if (overlay_real_layers(by, mount_fd, superblock->mounts[0].line->device, layers->n,
+				&real) ||
 	    (named->are_there && names_lead(by, named->namespace, &real, layers)))
 		return named->are_there;
 	bool found = search_all(&search, &home);
@@ -433,7 +355,7 @@ int overlay_find_real(const struct live_superblock *superblock, const struct ove
 		return named->are_there;
 	if (live_mount_copy(&superblock->mounts[0], &mount_fd, err))
 		return -1;
-	int result = mount_fd < 0 ? 1 : collect_read_kernel(superblock->collect, &places, &by);
+	int result = mount_fd < 0 ? 1 : overlay_read_kernel(superblock->collect, &by);
 	if (result > 0)
 		return named->are_there;
 	if (result < 0)

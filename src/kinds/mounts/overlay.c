@@ -6,15 +6,17 @@
  * in a container itself), first of all one in which it is mounted. It comes back in the same: by
  * the same paths, so that mountinfo shows them as before, below the mounts that lead to them. What
  * is in the upper layer is a matter of the file system that it lies on: the host's files stay where
- * they are, a tmpfs of the tree brings them along. A path that is gone is
- * refused at dump; one that is not absolute takes the directory that it was named from, which is
- * found and shown to be right (overlay-base.c), or given by a person.
+ * they are, a tmpfs of the tree brings them along, also one that nobody has mounted any more
+ * (overlay-hidden.c). A path that is gone is refused at dump; one that is not absolute takes the
+ * directory that it was named from, which is found and shown to be right (overlay-base.c), or given
+ * by a person.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/make.h"
+#include "kinds/mounts/overlay-hidden.h"
 #include "kinds/mounts/overlay.h"
 #include "kinds/mounts/survey.h"
 
@@ -59,6 +61,11 @@ int overlay_open_layer(const struct live_namespace *namespace, struct overlay_la
 		       size_t index)
 {
 	const char *path = layers->all[index].path;
+
+	if (layers->all[index].hidden) {
+		errno = ENOENT;
+		return -1;
+	}
 	int fd = namespace ? open_inside(namespace, path)
 			   : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
@@ -274,7 +281,13 @@ static int find_layers(const struct live_superblock *superblock, MntEntry *entry
 	int found = overlay_find_real(superblock, &named, entry, err);
 	if (found)
 		return found < 0 ? -1 : 0;
-	if (missing)
+	const char *why =
+		overlay_hidden_why(superblock->collect, superblock->mounts[0].line->device);
+	if (why)
+		fail(err, ERR_UNSUPPORTED_MOUNT,
+		     "%s has a layer in a tmpfs that nobody has mounted any more, and %s",
+		     superblock->what, why);
+	else if (missing)
 		fail(err, ERR_UNSUPPORTED_MOUNT,
 		     "%s: its layer %.200s is no directory in nestor's mount namespace, nor in one "
 		     "of the tree",
@@ -367,6 +380,47 @@ static int list_recorded(const MntEntry *entry, struct overlay_layers *layers, s
 				    "mount %" PRIu32
 				    " (%.200s) has ids of a layer that there is not",
 				    entry->mnt_id, entry->mountpoint);
+	for (size_t i = 0; i < entry->n_layers_hidden; i++)
+		if (entry->layers_hidden[i]->layer >= entry->n_layers_at)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "mount %" PRIu32
+				    " (%.200s) has a layer that there is not in a tmpfs",
+				    entry->mnt_id, entry->mountpoint);
+	return 0;
+}
+
+/* A mount of what is to be made before it; NULL with err. */
+static const MntEntry *mount_with_hidden(const struct snapshot *snapshot, const MntEntry *entry,
+					 size_t index, struct error *err)
+{
+	struct mount_namespace *namespace;
+	size_t ignored;
+	const MntEntry *mount =
+		snapshot_mount(snapshot, entry->layers_hidden[index]->mnt_id, &namespace, &ignored);
+
+	if (mount && mount_kind_of_entry(mount) == &tmpfs_mount_kind && !mount->bound_path &&
+	    !mount->ext_mount)
+		return mount;
+	fail(err, ERR_IMAGE_INVALID,
+	     "mount %" PRIu32 " (%.200s) has a layer in no tmpfs of the tree", entry->mnt_id,
+	     entry->mountpoint);
+	return NULL;
+}
+
+static int needs(const struct snapshot *snapshot, const MntEntry *entry, size_t index,
+		 const MntEntry **ret, struct error *err)
+{
+	if (index >= entry->n_layers_hidden)
+		return 0;
+	*ret = mount_with_hidden(snapshot, entry, index, err);
+	return *ret ? 1 : -1;
+}
+
+static int check_hidden(const struct snapshot *snapshot, const MntEntry *entry, struct error *err)
+{
+	for (size_t i = 0; i < entry->n_layers_hidden; i++)
+		if (!mount_with_hidden(snapshot, entry, i, err))
+			return -1;
 	return 0;
 }
 
@@ -381,6 +435,9 @@ static int inside(const struct snapshot *snapshot, const MntEntry *entry, struct
 		return -1;
 	for (size_t i = 0; i < entry->n_layers_at; i++)
 		layers.all[i].path = entry->layers_at[i];
+	/* They lie elsewhere. */
+	for (size_t i = 0; i < entry->n_layers_hidden; i++)
+		layers.all[entry->layers_hidden[i]->layer].path = "/";
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
 		if (snapshot->mount_namespaces[i]->id == entry->layers_ns_id) {
 			take_part(snapshot->mount_namespaces[i], &layers, snapshot, ret_part);
@@ -397,7 +454,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 	struct overlay_layers layers = { .arena = snapshot->arena };
 	struct mount_namespace part;
 
-	return list_recorded(entry, &layers, err) ||
+	return list_recorded(entry, &layers, err) || check_hidden(snapshot, entry, err) ||
 			       inside(snapshot, entry, snapshot->arena, &part, err) < 0
 		       ? -1
 		       : 0;
@@ -441,7 +498,7 @@ struct context {
 	int fd;
 	const char *base;	      /* NULL: none */
 	struct overlay_layers layers; /* if they are not where their names lead */
-	int *users;		      /* like them: user namespaces with their ids; -1 */
+	struct overlay_places places; /* of them */
 	bool is_volatile;
 	char work[PATH_MAX];
 	int ret_fd;
@@ -472,7 +529,7 @@ static int make_here(void *data, struct error *err)
 	const struct overlay_reader reader = { set_layer, set_layer, set_option, context };
 
 	if (context->entry->n_layers_at &&
-	    overlay_name_layers(&context->layers, context->entry->layers_at, context->users, err))
+	    overlay_name_layers(&context->layers, &context->places, err))
 		return -1;
 	if (context->base && chdir(context->base))
 		return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
@@ -530,6 +587,29 @@ static int find_users(const struct mount_maker *maker, const MntEntry *entry, in
 	return 0;
 }
 
+/* Mounts of what is made already. */
+static int find_hidden(const struct mount_maker *maker, const MntEntry *entry, int *hidden,
+		       struct error *err)
+{
+	const struct made_superblocks *made = maker->made;
+
+	for (size_t i = 0; i < entry->n_layers_at; i++)
+		hidden[i] = -1;
+	for (size_t i = 0; i < entry->n_layers_hidden; i++) {
+		const MntEntry *mount = mount_with_hidden(maker->snapshot, entry, i, err);
+		if (!mount)
+			return -1;
+		for (size_t k = 0; made && k < made->n; k++)
+			if (made->all[k].device == mount->root_dev)
+				hidden[entry->layers_hidden[i]->layer] = made->all[k].fd;
+		if (hidden[entry->layers_hidden[i]->layer] < 0)
+			return fail(err, ERR_IMAGE_INVALID,
+				    "mount %" PRIu32 " (%.200s) has a layer in what is not made",
+				    entry->mnt_id, entry->mountpoint);
+	}
+	return 0;
+}
+
 /* A deputy has a working directory of its own. */
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
@@ -546,9 +626,11 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	if (overlay_read(&finder, entry->options, err) ||
 	    (entry->n_layers_at && overlay_list(entry->options, &context.layers, err)))
 		return -1;
-	context.users = arena_array(maker->opener->arena, int, entry->n_layers_at + 1);
-	if (find_users(maker, entry, context.users, err))
+	int *users = arena_array(maker->opener->arena, int, entry->n_layers_at + 1);
+	int *hidden = arena_array(maker->opener->arena, int, entry->n_layers_at + 1);
+	if (find_users(maker, entry, users, err) || find_hidden(maker, entry, hidden, err))
 		return -1;
+	context.places = (struct overlay_places){ entry->layers_at, users, hidden };
 	if (!context.base && !entry->n_layers_at)
 		return make_here(&context, err) ? -1 : context.ret_fd;
 	return deputy_run(make_here, &context, err) < 0 ? -1 : context.ret_fd;
@@ -563,5 +645,6 @@ const struct mount_kind overlay_mount_kind = {
 	.collect = collect,
 	.check = check,
 	.inside = inside,
+	.needs = needs,
 	.make = make,
 };

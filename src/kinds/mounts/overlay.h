@@ -31,6 +31,7 @@ char *overlay_unescape(char *path);
 struct overlay_layer {
 	const char *path;    /* from the base, where that was given */
 	bool relative, seen; /* seen: what is in it shows under its own name */
+	bool hidden;	     /* no path leads to it (overlay-hidden.h) */
 };
 
 struct overlay_layers {
@@ -72,10 +73,14 @@ int overlay_find_real(const struct live_superblock *superblock, const struct ove
 		      MntEntry *entry, struct error *err);
 /*
  * overlay-naming.c: in a deputy, which is in a mount namespace of its own then, with nothing in it
- * but what lies at `at` (in its former one), where it was named. `users` are user namespaces with
- * the ids that a layer is to map; -1: none.
+ * but what lies at these places, where it was named.
  */
-int overlay_name_layers(const struct overlay_layers *layers, char *const *at, const int *users,
+struct overlay_places {
+	char *const *at;   /* in its former one */
+	const int *users;  /* user namespaces with the ids that each is to map; -1: none */
+	const int *hidden; /* mounts from whose root on they are; -1: that of the namespace */
+};
+int overlay_name_layers(const struct overlay_layers *layers, const struct overlay_places *places,
 			struct error *err);
 /* The directory above both. */
 char *overlay_path_above(struct arena *arena, const char *one, const char *other);

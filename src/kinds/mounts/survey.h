@@ -219,6 +219,14 @@ int mount_unmounted_copy(struct collect *collect, const struct unmounted *unmoun
  */
 int mount_unmounted_stand_in(struct collect *collect, const struct unmounted *unmounted,
 			     int *ret_fd, struct error *err);
+/* A namespace with nothing in it but a new tmpfs: 1, or -1. */
+struct memory_like {
+	const struct surveyed_namespace *holders; /* the mount namespace of who has it */
+	uint64_t attributes;			  /* MOUNT_ATTR_* */
+	char size[32], inodes[32];
+	char mode[16], uid[16], gid[16]; /* of its root; "": whatever there is */
+};
+int mount_memory_stand_in(const struct memory_like *like, int *ret_fd, struct error *err);
 /* Why there is neither. */
 int mount_unmounted_explain(const struct mount_survey *survey, const struct unmounted *unmounted,
 			    const char **ret_why, struct error *err);
@@ -232,6 +240,9 @@ int survey_has_place(const struct mount_survey *survey, const struct open_file *
 
 /* revealed.c: once the mounts are ordered: what lies below the root, where it matters. */
 int mount_revealed_collect(struct live_namespace *namespace_, struct error *err);
+
+/* overlay-hidden.c: the same for each tmpfs that nothing but overlays in the tree have. */
+int overlay_hidden_find(struct collect *collect, mount_found *found, struct error *err);
 
 /* overlay.c: of one that is bound from nestor's own: from where its layers are named. */
 int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, struct error *err);

@@ -11,6 +11,8 @@
 #include "collect/collect.h"
 #include "kinds/mounts/archive.h"
 #include "kinds/mounts/make.h"
+#include "kinds/mounts/overlay-hidden.h"
+#include "kinds/mounts/survey.h"
 #include "model/records.h"
 
 #include <errno.h>
@@ -146,9 +148,21 @@ static int check_quotas(const struct live_superblock *superblock, int fd, struct
 	return 0;
 }
 
+/* Of one that no mount shows what stands for it has nothing in it. */
+static bool is_hidden_as_whole(const struct live_superblock *superblock)
+{
+	const struct live_mount *mount = &superblock->mounts[0];
+
+	return mount->namespace->stands_in &&
+	       overlay_hidden_memory(superblock->collect, mount->line->device);
+}
+
 static int add_all(struct showing *showing, struct archive_writer *writer, struct error *err)
 {
 	const struct live_superblock *superblock = showing->superblock;
+
+	if (is_hidden_as_whole(superblock))
+		return 0;
 
 	for (size_t i = 0; i < superblock->n_mounts; i++)
 		if (!superblock->mounts[i].line->removed && !is_shown(superblock, i) &&
@@ -284,7 +298,8 @@ static int write_content(const struct live_superblock *superblock, MntEntry *ent
 	if (!writer)
 		return -1;
 	struct error unused = { 0 };
-	int result = add_shown(superblock, writer, err) || add_removed(superblock, writer, err);
+	int result = overlay_hidden_add(superblock, writer, err) ||
+		     add_shown(superblock, writer, err) || add_removed(superblock, writer, err);
 	return archive_writer_end(writer, result ? &unused : err) || result
 		       ? fail_while(err, "%s", superblock->what)
 		       : 0;

@@ -28,9 +28,8 @@
 #include <unistd.h>
 
 struct standing {
+	const struct memory_like *like;
 	int namespace_fd, owner_fd, proc_fd; /* namespace_fd, owner_fd -1: nestor's own */
-	char size[32], inodes[32];
-	uint64_t attributes;
 	int ret_fd;
 };
 
@@ -40,18 +39,21 @@ static int fail_standing(struct error *err)
 			  "cannot mount the like of a tmpfs that was unmounted while in use");
 }
 
-static int new_like_it(const struct standing *standing, struct error *err)
+static int new_like(const struct memory_like *like, struct error *err)
 {
 	autoclose int context_fd = fsopen("tmpfs", FSOPEN_CLOEXEC);
 
 	if (context_fd < 0)
 		return fail_standing(err);
-	if (mount_set(context_fd, "size", standing->size, err) ||
-	    mount_set(context_fd, "nr_inodes", standing->inodes, err))
+	if (mount_set(context_fd, "size", like->size, err) ||
+	    mount_set(context_fd, "nr_inodes", like->inodes, err) ||
+	    (*like->mode && mount_set(context_fd, "mode", like->mode, err)) ||
+	    (*like->uid && mount_set(context_fd, "uid", like->uid, err)) ||
+	    (*like->gid && mount_set(context_fd, "gid", like->gid, err)))
 		return -1;
 	if (fsconfig(context_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0))
 		return fail_standing(err);
-	int fd = fsmount(context_fd, FSMOUNT_CLOEXEC, (unsigned)standing->attributes);
+	int fd = fsmount(context_fd, FSMOUNT_CLOEXEC, (unsigned)like->attributes);
 	return fd < 0 ? fail_standing(err) : fd;
 }
 
@@ -61,7 +63,7 @@ static int stand_in(void *data, struct error *err)
 
 	if (standing->namespace_fd >= 0 && setns(standing->namespace_fd, CLONE_NEWNS))
 		return survey_fail_enter("mount", err);
-	autoclose int fd = new_like_it(standing, err);
+	autoclose int fd = new_like(standing->like, err);
 	if (fd < 0)
 		return -1;
 	if ((standing->owner_fd >= 0 && deputy_enter_user(standing->owner_fd, 0)) ||
@@ -70,6 +72,26 @@ static int stand_in(void *data, struct error *err)
 		return fail_standing(err);
 	standing->ret_fd = openat(standing->proc_fd, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	return standing->ret_fd < 0 ? fail_standing(err) : 0;
+}
+
+int mount_memory_stand_in(const struct memory_like *like, int *ret_fd, struct error *err)
+{
+	const struct surveyed_namespace *holders = like->holders;
+	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct standing standing = {
+		.like = like,
+		.namespace_fd = holders->own ? -1 : holders->fd,
+		.owner_fd = holders->own || holders->owner->own ? -1 : holders->owner->fd,
+		.proc_fd = proc_fd,
+		.ret_fd = -1,
+	};
+
+	if (proc_fd < 0)
+		return fail_standing(err);
+	if (deputy_run(stand_in, &standing, err) < 0)
+		return -1;
+	*ret_fd = standing.ret_fd;
+	return 1;
 }
 
 /* What is known of a superblock by a mount that stands in for it, too. */
@@ -111,29 +133,19 @@ static int is_last(const struct mount_survey *survey, const struct unmounted *un
 int mount_unmounted_stand_in(struct collect *collect, const struct unmounted *unmounted,
 			     int *ret_fd, struct error *err)
 {
-	const struct surveyed_namespace *holders = unmounted->holders;
 	int last = is_last(survey_of_mounts(collect), unmounted, err);
+	struct memory_like like = { .holders = unmounted->holders };
 	struct statfs fs;
 
 	if (last <= 0)
 		return last;
-	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct standing standing = {
-		.namespace_fd = holders->own ? -1 : holders->fd,
-		.owner_fd = holders->own || holders->owner->own ? -1 : holders->owner->fd,
-		.proc_fd = proc_fd,
-		.ret_fd = -1,
-	};
-	if (proc_fd < 0 || fstatfs(unmounted->root_fd, &fs) ||
-	    mount_attributes_of(unmounted->root_fd, &standing.attributes))
+	if (fstatfs(unmounted->root_fd, &fs) ||
+	    mount_attributes_of(unmounted->root_fd, &like.attributes))
 		return fail_standing(err);
-	snprintf(standing.size, sizeof standing.size, "%" PRIu64,
+	snprintf(like.size, sizeof like.size, "%" PRIu64,
 		 (uint64_t)fs.f_blocks * (uint64_t)fs.f_bsize);
-	snprintf(standing.inodes, sizeof standing.inodes, "%" PRIu64, (uint64_t)fs.f_files);
-	if (deputy_run(stand_in, &standing, err) < 0)
-		return -1;
-	*ret_fd = standing.ret_fd;
-	return 1;
+	snprintf(like.inodes, sizeof like.inodes, "%" PRIu64, (uint64_t)fs.f_files);
+	return mount_memory_stand_in(&like, ret_fd, err);
 }
 
 int mount_unmounted_explain(const struct mount_survey *survey, const struct unmounted *unmounted,

@@ -143,17 +143,13 @@ static CgroupDirEntry *read_directory(struct reading *reading, int fd, const cha
 /* "cpu,cpuacct" as names; that of v2 is empty. */
 static void add_names(struct arena *arena, CgControllerEntry *controller, const char *hierarchy)
 {
-	const char *at = hierarchy;
+	char *rest = arena_string(arena, hierarchy), *name;
 
-	do {
-		size_t length = strcspn(at, ",");
+	while ((name = strsep(&rest, ","))) {
 		controller->cnames = arena_grow(arena, controller->cnames, controller->n_cnames,
 						sizeof *controller->cnames);
-		controller->cnames[controller->n_cnames++] =
-			arena_printf(arena, "%.*s", (int)length, at);
-		at += length;
-		at += *at == ',';
-	} while (*at);
+		controller->cnames[controller->n_cnames++] = name;
+	}
 }
 
 static bool is_within(const char *path, const char *top)

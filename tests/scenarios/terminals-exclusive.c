@@ -2,7 +2,8 @@
 /*
  * name: terminals-exclusive
  * promise: a side of a pseudo-terminal that is for one alone (TIOCEXCL) stays so, and the other
- *	side is not; nobody without rights opens such a slave
+ *	side is not, also where the slave is open as /dev/tty alone; nobody without rights opens
+ *	such a slave
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  * alone: terminal numbers are one for all
@@ -40,16 +41,20 @@ static int open_as_nobody(void *data)
 
 int main(int argc, char **argv)
 {
-	int masters[2], slaves[2];
+	int masters[3], slaves[3];
 
 	scenario_begin(argc, argv);
 	pass_numbers();
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		scenario_need(openpty(&masters[i], &slaves[i], NULL, NULL, NULL) == 0,
 			      "no terminals");
 	leave_numbers();
 	scenario_need(ioctl(masters[0], TIOCEXCL) == 0 && ioctl(slaves[1], TIOCEXCL) == 0,
 		      "cannot have them alone");
+	scenario_need(ioctl(slaves[2], TIOCSCTTY, 0) == 0 &&
+			      dup2(open("/dev/tty", O_RDWR), slaves[2]) >= 0 &&
+			      ioctl(slaves[2], TIOCEXCL) == 0,
+		      "cannot have the controlling one alone: %m");
 
 	scenario_ready();
 
@@ -57,6 +62,8 @@ int main(int argc, char **argv)
 	check_exclusive(slaves[0], 0);
 	check_exclusive(masters[1], 0);
 	check_exclusive(slaves[1], 1);
+	check_exclusive(masters[2], 0);
+	check_exclusive(slaves[2], 1);
 	scenario_reap(scenario_child(open_as_nobody, &masters[1]));
 	return scenario_end();
 }

@@ -76,6 +76,7 @@ struct known_alias {
 	uint32_t number;
 	dev_t terminal; /* its number as a device; 0: hung up */
 	bool is_own;	/* is it to be that of the holder's session? */
+	bool is_exclusive;
 	const char *what;
 };
 
@@ -240,6 +241,14 @@ static bool pty_name_is_gone(const char *link)
 	return length > end && strcmp(link + length - end, suffix) == 0;
 }
 
+/* Each side has its own; EIO: hung up. -1 with errno. */
+static int is_slave_exclusive(int fd)
+{
+	int exclusive = 0;
+
+	return ioctl(fd, TIOCGEXCL, &exclusive) < 0 && errno != EIO ? -1 : exclusive != 0;
+}
+
 static int collect_slave(const struct open_file *file, int fd, TtyFileEntry *tty, struct error *err)
 {
 	dev_t number = file->stat.st_rdev;
@@ -254,13 +263,12 @@ static int collect_slave(const struct open_file *file, int fd, TtyFileEntry *tty
 	struct known_pty *pty = known_pty(file->target->collect, file->stat.st_dev,
 					  slave_index(file->stat.st_rdev), is_gone);
 
-	int exclusive = 0;
+	int exclusive = is_gone ? 0 : is_slave_exclusive(fd);
 
-	/* Each side has its own; EIO: hung up. */
-	if (!is_gone && ioctl(fd, TIOCGEXCL, &exclusive) < 0 && errno != EIO)
+	if (exclusive < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read how it is used",
 				  file->what);
-	pty->info->has_slave_exclusive = pty->info->slave_exclusive = exclusive != 0;
+	pty->info->has_slave_exclusive = pty->info->slave_exclusive = exclusive;
 	pty->has_slave = true;
 	pty->slave = file->stat.st_rdev;
 	if (!pty->has_master) {
@@ -285,6 +293,11 @@ static int collect_alias(const struct open_file *file, int fd, TtyFileEntry *tty
 				       .what = file->what };
 	tty->tty_info_id = alias->info->id;
 	known->aliases = alias;
+	int exclusive = is_slave_exclusive(fd);
+	if (exclusive < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read how it is used",
+				  file->what);
+	alias->is_exclusive = exclusive;
 	return alias_collect(file, fd, alias->info, tty, &alias->terminal, err);
 }
 
@@ -469,6 +482,9 @@ static void complete_aliases(struct collect *collect)
 		it->info->has_terminal = true;
 		it->info->terminal = pty->info->id;
 		pty->has_slave = true;
+		/* No other description of the slave may be in the tree. */
+		if (it->is_exclusive)
+			pty->info->has_slave_exclusive = pty->info->slave_exclusive = true;
 	}
 }
 

@@ -369,7 +369,7 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *   before_release  once all of the tree is there, before it goes on; once for the kind
  *   describe for people: what matters of it, "host name alpha"; adds nothing if nothing does
  *   look     the same of one that lives, by a descriptor and a member of it (a pid): what can be
- *	      seen without touching anybody
+ *	      seen without touching anybody. -1 with `err`, also where it is not for us to see
  *
  * All but `type` may be NULL. To add a type: a file in kinds/namespaces, a row in kinds/table.c, a
  * message in schema/ that NsEntry embeds, a scenario.
@@ -409,7 +409,7 @@ struct namespace_kind {
 			 struct error *err);
 	int (*before_release)(struct file_opener *opener, struct error *err);
 	void (*describe)(const NsEntry *entry, struct text *text);
-	void (*look)(int fd, pid_t member, struct text *text);
+	int (*look)(int fd, pid_t member, struct text *text, struct error *err);
 };
 
 /*

@@ -45,6 +45,21 @@ def tree_headless(place):
     must(os.listdir(f"/proc/{pid}/task") == tids, "its threads are others")
 
 
+def tree_wants(place):
+    """tree shows all of it, or says why it cannot: a shortage is not taken for an end"""
+    pid = place.start("exec unshare -Urpf --mount-proc unshare -Uu sleep 1000")
+    tree.wait_for(lambda: "sleep" in nestor("tree", pid).ok().out, 5)
+    whole = nestor("tree", pid).ok().out
+    told = 0
+    for limit in range(3, 20):
+        done = subprocess.run(["prlimit", f"--nofile={limit}:{limit}", program(), "tree", str(pid)],
+                              capture_output=True, text=True, check=False)
+        told += done.returncode == 1 and "error [" in done.stderr
+        must(done.returncode in (1, 127) or done.stdout == whole,
+             f"{limit} descriptors: {done.stdout}")
+    must(3 < told < 16, f"{told} of them told")
+
+
 def tree_hides_control_characters(place):
     """A task's name cannot steer the terminal"""
     pid = place.start("printf '\\033[31mred' >/proc/$$/comm; sleep 100; :")
@@ -254,7 +269,7 @@ def plan_is_of_the_restore(place):
 
 
 CASES = [
-    tree_live, tree_headless, tree_hides_control_characters, tree_user_namespaces,
+    tree_live, tree_headless, tree_wants, tree_hides_control_characters, tree_user_namespaces,
     tree_of_an_init, tree_of_pid_1, page_of_a_tree, page_of_images, page_that_does_not_fit,
     tree_and_plan_of_images,
     show_images, diff_of_dumps, plan_is_of_the_restore,

@@ -198,11 +198,10 @@ static void describe(const NsEntry *entry, struct text *text)
 }
 
 /* Of cgroups of version 2, or the first hierarchy: what is above the member's own path inside. */
-static void look(int fd, pid_t member, struct text *text)
+static int look(int fd, pid_t member, struct text *text, struct error *err)
 {
 	struct seen seen = { .member = member };
 	char path[64], own[sizeof seen.text];
-	struct error err = { 0 };
 	struct visit there = {
 		.what = "looks at a cgroup namespace",
 		.namespaces = &fd,
@@ -214,15 +213,18 @@ static void look(int fd, pid_t member, struct text *text)
 	};
 
 	snprintf(path, sizeof path, "/proc/%d/cgroup", (int)member);
-	if (procfs_read_into(AT_FDCWD, path, own, sizeof own) < 0 || visit(&there, NULL, 0, &err))
-		return;
+	if (procfs_read_into(AT_FDCWD, path, own, sizeof own) < 0)
+		return fail_errno(err, ERR_IO, "cannot read %s", path);
+	if (visit(&there, NULL, 0, err))
+		return -1;
 	char *outside = strchr(own, '/'), *inside = strchr(seen.text, '/');
 	if (!outside || !inside)
-		return;
+		return 0;
 	outside[strcspn(outside, "\n")] = inside[strcspn(inside, "\n")] = '\0';
 	size_t length = root_length(outside, inside);
 	if (length)
 		text_add(text, "root %.*s", (int)length, outside);
+	return 0;
 }
 
 const struct namespace_kind cgroup_namespace_kind = {

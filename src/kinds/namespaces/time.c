@@ -267,20 +267,23 @@ static void describe(const NsEntry *entry, struct text *text)
 }
 
 /* Offsets, since its clocks go on; those that its members' children are born with may be others. */
-static void look(int fd, pid_t member, struct text *text)
+static int look(int fd, pid_t member, struct text *text, struct error *err)
 {
 	struct clocks offsets = { 0 };
-	struct error err = { 0 };
 	struct stat own, of_children;
 	char path[64];
 
 	snprintf(path, sizeof path, "/proc/%d/ns/time_for_children", (int)member);
-	if (fstat(fd, &own) || stat(path, &of_children) || own.st_ino != of_children.st_ino)
-		return;
+	if (fstat(fd, &own) || stat(path, &of_children))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s", path);
+	if (own.st_ino != of_children.st_ino)
+		return 0;
 	snprintf(path, sizeof path, "/proc/%d/timens_offsets", (int)member);
-	if (read_offsets(path, &offsets, &err) == 0)
-		text_add(text, "monotonic clock %+lld s, boot time %+lld s",
-			 (long long)offsets.monotonic.tv_sec, (long long)offsets.boottime.tv_sec);
+	if (read_offsets(path, &offsets, err))
+		return -1;
+	text_add(text, "monotonic clock %+lld s, boot time %+lld s",
+		 (long long)offsets.monotonic.tv_sec, (long long)offsets.boottime.tv_sec);
+	return 0;
 }
 
 const struct namespace_kind time_namespace_kind = {

@@ -91,14 +91,15 @@ static void describe(const NsEntry *entry, struct text *text)
 		describe_names(entry->uts->nodename, entry->uts->domainname, text);
 }
 
-static void look(int fd, pid_t member, struct text *text)
+static int look(int fd, pid_t member, struct text *text, struct error *err)
 {
 	struct utsname names = { 0 };
-	struct error err = { 0 };
 
 	(void)member;
-	if (visit_names(fd, &names, &err) == 0)
-		describe_names(names.nodename, names.domainname, text);
+	if (visit_names(fd, &names, err))
+		return -1;
+	describe_names(names.nodename, names.domainname, text);
+	return 0;
 }
 
 const struct namespace_kind uts_namespace_kind = {

@@ -337,21 +337,23 @@ static int look_inside(void *data)
 	if (!netlink)
 		return -1;
 	netns_contents__init(net);
-	if (links_look(netlink, text->arena, net) == 0)
+	int result = links_look(netlink, text->arena, net), failure = errno;
+	if (result == 0)
 		links_describe(net, text);
 	netlink_close(netlink);
-	return 0;
+	errno = failure;
+	return result;
 }
 
-static void look(int fd, pid_t member, struct text *text)
+static int look(int fd, pid_t member, struct text *text, struct error *err)
 {
 	struct aside aside = ASIDE_HERE;
 
 	(void)member;
 	aside.net_namespace = fd;
-	/* It may be gone, or not for us to see. */
-	if (aside_run(&aside, look_inside, text) < 0)
-		return;
+	return aside_run(&aside, look_inside, text) < 0
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at a net namespace")
+		       : 0;
 }
 
 const struct namespace_kind net_namespace_kind = {

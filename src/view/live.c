@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * A live tree as /proc shows it. Nothing is stopped, so tasks may come and go meanwhile: what is
- * gone when its turn comes is left out, and so is what we have no right to see. All else that cannot
- * be read is a failure: less would be shown than there is.
+ * gone when its turn comes is left out, and so is what we have no right to see. All else that
+ * cannot be read is a failure: less would be shown than there is.
  */
 #include "view/view.h"
 

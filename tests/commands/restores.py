@@ -218,8 +218,35 @@ def cannot_be_given(place):
     must(done.returncode == 0 and "not to user 1234" in done.stderr, f"no warning:\n{done.stderr}")
 
 
+def device_numbers(place):
+    """What is on no device has the device number that it had, as long as nobody else has it"""
+    names = ["first", "second", "third", "fourth"]
+    # The last ones get the numbers of the first two. In the order of mounts they would not.
+    script = (f"mkdir -p {' '.join(names)}; exec unshare -m sh -c '"
+              "for name in first second third fourth; do mount -t tmpfs $name $name; done;"
+              "umount first second; mount -t tmpfs first first; mount -t tmpfs second second;"
+              "touch ready; exec sleep 1000'")
+
+    def see(pid):
+        return [os.stat(f"/proc/{pid}/root{place.file(name)}").st_dev for name in names]
+    images, seen = place.images, []
+    # Others may take numbers at any time.
+    for attempt in range(5):
+        place.images = images + str(attempt)
+        os.mkdir(place.images)
+        pid = place.start(script)
+        must(tree.wait_for(lambda: os.path.exists(place.file("ready")), 5), "it is not ready")
+        os.unlink(place.file("ready"))
+        before = see(pid)
+        place.dump(pid)
+        seen.append((before, see(place.restored())))
+        if before == seen[-1][1] and before == sorted(before):
+            return
+    must(False, f"other numbers: {seen}")
+
+
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
     file_replaced, cannot_be_given, pid_in_use, outrun, systemd_reload, terminal_in_use,
-    executes_command,
+    executes_command, device_numbers,
 ]

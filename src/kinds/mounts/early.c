@@ -125,6 +125,7 @@ int mounts_early_devpts(struct file_opener *opener, const MntEntry *mount, struc
 {
 	struct early_superblocks *early = early_of(opener);
 	const struct mount_maker maker = { .snapshot = opener->snapshot,
+					   .opener = opener,
 					   .user_namespaces = opener->user_namespaces,
 					   .plain_namespaces = opener->plain_namespaces,
 					   .images = opener->images };

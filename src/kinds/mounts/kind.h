@@ -60,7 +60,7 @@ struct mount_maker {
  *            and `make` runs in there
  *   tells    the same, but that it is `collect` that finds it: whoever tries might wait for ever
  *   single   mounted again it is the same
- *   numbered superblocks have the device number that they had (numbered.c)
+ *   numbered superblocks must have the device number that they had (numbered.c)
  *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
  *   acts     uses other file systems with the ids of whoever mounted it

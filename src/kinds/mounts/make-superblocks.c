@@ -111,6 +111,15 @@ static int enter_mounts(const struct founding *founding, struct error *err)
 		       : 0;
 }
 
+/* What is made next gets the lowest number that is free: its own, if there are no holes. */
+static int make_here(const struct mount_maker *maker, const struct mount_kind *kind,
+		     const MntEntry *mount, struct error *err)
+{
+	if (!kind->numbered)
+		mounts_let_number_go(maker->opener, mount->root_dev);
+	return kind->make(maker, mount, err);
+}
+
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */
 static int make_inside(void *data, struct error *err)
 {
@@ -127,7 +136,7 @@ static int make_inside(void *data, struct error *err)
 	    become_root(founding->maker, founding->mount))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot become root of a user namespace");
-	founding->ret_fd = founding->kind->make(founding->maker, founding->mount, err);
+	founding->ret_fd = make_here(founding->maker, founding->kind, founding->mount, err);
 	return founding->ret_fd < 0 ? -1 : 0;
 }
 
@@ -142,7 +151,7 @@ static int make_in(int mounts_fd, const struct mount_maker *maker, const struct 
 		    maker->snapshot->user_namespaces[i]->base.id == mount->userns_id)
 			founding.user_fd = maker->user_namespaces[i];
 	if (founding.user_fd < 0 && mounts_fd < 0)
-		return kind->make(maker, mount, err);
+		return make_here(maker, kind, mount, err);
 	return mount_deputy_run(maker, make_inside, &founding, err) < 0 ? -1 : founding.ret_fd;
 }
 
@@ -289,7 +298,7 @@ static int make_each(const struct founder *founder, bool numbered, struct error 
 	return 0;
 }
 
-/* Those that want a number of their own come before others can have it. */
+/* Those that must have a number of their own come before others can have it. */
 int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker *maker,
 			    struct made_superblocks *superblocks, struct error *err)
 {
@@ -298,7 +307,12 @@ int mounts_make_superblocks(struct file_opener *opener, const struct mount_maker
 	int result = make_each(&founder, true, err);
 
 	mounts_release_numbers(opener);
-	return result || make_each(&founder, false, err) ? -1 : 0;
+	if (result == 0) {
+		mounts_fill_holes(opener);
+		result = make_each(&founder, false, err);
+	}
+	mounts_release_numbers(opener);
+	return result ? -1 : 0;
 }
 
 /*

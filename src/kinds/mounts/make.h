@@ -126,9 +126,11 @@ int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int 
 int mounts_take_early(struct file_opener *opener, uint32_t device);
 void mounts_close_early(struct file_opener *opener);
 
-/* numbered.c: are there any? Their device numbers are held before anything else can take them. */
+/* numbered.c: are there any? Device numbers are held before anything else can take them. */
 bool mounts_are_numbered(const struct snapshot *snapshot);
 int mounts_hold_numbers(struct file_opener *opener, struct error *err);
+/* Takes what is free below those that are held, as far as it is little; until they are released. */
+void mounts_fill_holes(struct file_opener *opener);
 /* By whoever is about to make it: it is no longer held for that. */
 void mounts_let_number_go(struct file_opener *opener, uint32_t device);
 /*

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Superblocks that are known by their device number. What is on no device gets the lowest minor
- * number that is free (get_anon_bdev, fs/super.c), so a number that is free can be had: all that
- * are free below it are taken meanwhile, by file systems that nobody mounts. As everything else
- * that is made may get it as well, it is held from before the first process on.
+ * The device numbers of superblocks, which programs see of each file (st_dev). What is on no
+ * device gets the lowest minor number that is free (get_anon_bdev, fs/super.c), so a number that is
+ * free can be had: all that are free below it are taken meanwhile, by file systems that nobody
+ * mounts. As everything else that is made may get it as well, it is held from before the first
+ * process on.
+ *
+ * Some are known by it, and must have it (autofs). All others have it where it is free, and is to
+ * be had without much ado.
  */
 #include "kinds/mounts/make.h"
 
@@ -15,12 +19,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { MOST_BELOW = 4096, PAUSES = 60, PAUSE_MS = 50 };
+/* Without much ado: so many below are taken, and of those so many as long as others are made. */
+enum { FEW_BELOW = 256, FEW_HOLES = 32 };
 
 struct held_number {
 	uint32_t device; /* as in the record */
@@ -32,6 +39,7 @@ struct held_numbers {
 	size_t n;
 	int below[MOST_BELOW];
 	size_t n_below;
+	bool given_up; /* but for those that must have theirs */
 };
 
 static dev_t number_of(uint32_t device)
@@ -50,15 +58,16 @@ static int fail_taking(struct error *err)
 	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot take a device number");
 }
 
-static int take_below(struct held_numbers *numbers, int fd, dev_t wanted, struct error *err)
+static int take_below(struct held_numbers *numbers, int fd, dev_t wanted, size_t most,
+		      struct error *err)
 {
-	if (numbers->n_below < MOST_BELOW) {
+	if (numbers->n_below < most) {
 		numbers->below[numbers->n_below++] = fd;
 		return 0;
 	}
 	close(fd);
-	return fail(err, ERR_LIMIT_TOO_LOW, "more than %d device numbers are free below %u:%u",
-		    MOST_BELOW, major(wanted), minor(wanted));
+	return fail(err, ERR_LIMIT_TOO_LOW, "more than %zu device numbers are free below %u:%u",
+		    most, major(wanted), minor(wanted));
 }
 
 /* It was free below another one. */
@@ -79,7 +88,8 @@ static int find_below(struct held_numbers *numbers, dev_t wanted)
 /*
  * Takes all that is free up to this number; *ret_fd: a file system that has it, -1: it is not free.
  */
-static int take_number(struct held_numbers *numbers, dev_t wanted, int *ret_fd, struct error *err)
+static int take_number(struct held_numbers *numbers, dev_t wanted, size_t most, int *ret_fd,
+		       struct error *err)
 {
 	struct stat stat;
 
@@ -92,7 +102,7 @@ static int take_number(struct held_numbers *numbers, dev_t wanted, int *ret_fd, 
 			return 0;
 		if (stat.st_dev == wanted)
 			*ret_fd = take_fd(&fd);
-		else if (take_below(numbers, take_fd(&fd), wanted, err))
+		else if (take_below(numbers, take_fd(&fd), wanted, most, err))
 			return -1;
 	}
 	return 0;
@@ -105,7 +115,7 @@ static int wait_for_number(struct held_numbers *numbers, dev_t wanted, struct er
 	int fd = -1;
 
 	for (int i = 0; i < PAUSES; i++) {
-		if (take_number(numbers, wanted, &fd, err))
+		if (take_number(numbers, wanted, MOST_BELOW, &fd, err))
 			return -1;
 		if (fd >= 0)
 			return fd;
@@ -118,6 +128,20 @@ static int wait_for_number(struct held_numbers *numbers, dev_t wanted, struct er
 			      "/proc/PID/mountinfo shows the numbers of all");
 }
 
+/* Made anew, and on no device. */
+static bool has_number(const MntEntry *entry)
+{
+	const struct mount_kind *kind = mount_kind_of_entry(entry);
+
+	return kind && !kind->single && !entry->bound_path && !entry->ext_mount && !entry->held &&
+	       major(number_of(entry->root_dev)) == 0;
+}
+
+static bool must_have_number(const MntEntry *entry)
+{
+	return mount_kind_of_entry(entry)->numbered;
+}
+
 static const MntEntry *next_numbered(const struct snapshot *snapshot, size_t *namespace_,
 				     size_t *mount)
 {
@@ -125,9 +149,7 @@ static const MntEntry *next_numbered(const struct snapshot *snapshot, size_t *na
 		while (*mount < snapshot->mount_namespaces[*namespace_]->n_mounts) {
 			const MntEntry *entry =
 				snapshot->mount_namespaces[*namespace_]->mounts[(*mount)++];
-			const struct mount_kind *kind = mount_kind_of_entry(entry);
-			if (kind && kind->numbered && !entry->bound_path && !entry->ext_mount &&
-			    !entry->held)
+			if (has_number(entry))
 				return entry;
 		}
 	return NULL;
@@ -158,16 +180,42 @@ static struct held_number *find(struct held_numbers *numbers, uint32_t device)
 	return NULL;
 }
 
-static int hold(struct file_opener *opener, struct held_numbers *numbers, struct error *err)
+/* For what has to be open besides numbers. */
+static bool leaves_room(int fd)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 && (rlim_t)fd < limit.rlim_cur / 2;
+}
+
+/* -1: it is not free, or it and others have to do without. */
+static int take_if_free(struct held_numbers *numbers, dev_t wanted)
+{
+	struct error unimportant = { 0 };
+	int fd = -1;
+
+	if (!numbers->given_up)
+		numbers->given_up =
+			take_number(numbers, wanted, FEW_BELOW, &fd, &unimportant) != 0 ||
+			(fd >= 0 && !leaves_room(fd));
+	if (numbers->given_up)
+		cleanup_close(&fd);
+	return fd;
+}
+
+static int hold(struct file_opener *opener, struct held_numbers *numbers, bool must,
+		struct error *err)
 {
 	size_t namespace_ = 0, mount = 0;
 
 	for (const MntEntry *entry;
 	     (entry = next_numbered(opener->snapshot, &namespace_, &mount));) {
-		if (find(numbers, entry->root_dev))
+		dev_t wanted = number_of(entry->root_dev);
+		if (must_have_number(entry) != must || find(numbers, entry->root_dev))
 			continue;
-		int fd = wait_for_number(numbers, number_of(entry->root_dev), err);
-		if (fd < 0)
+		int fd = must ? wait_for_number(numbers, wanted, err)
+			      : take_if_free(numbers, wanted);
+		if (must && fd < 0)
 			return fail_while(err, "mount %" PRIu32 " (%.200s)", entry->mnt_id,
 					  entry->mountpoint);
 		numbers->all =
@@ -180,7 +228,7 @@ static int hold(struct file_opener *opener, struct held_numbers *numbers, struct
 int mounts_hold_numbers(struct file_opener *opener, struct error *err)
 {
 	struct held_numbers *numbers = numbers_of(opener);
-	int result = hold(opener, numbers, err);
+	int result = hold(opener, numbers, true, err) || hold(opener, numbers, false, err) ? -1 : 0;
 
 	release_below(numbers);
 	return result;
@@ -201,7 +249,7 @@ int mounts_free_number(uint32_t device, struct error *err)
 	autoclose int fd = wait_for_number(&numbers, wanted, err);
 	autoclose int other_fd = -1;
 
-	return fd < 0 ? -1 : take_number(&numbers, wanted, &other_fd, err);
+	return fd < 0 ? -1 : take_number(&numbers, wanted, MOST_BELOW, &other_fd, err);
 }
 
 int mounts_has_number(struct file_opener *opener, int mount_fd, uint32_t device, struct error *err)
@@ -215,7 +263,31 @@ int mounts_has_number(struct file_opener *opener, int mount_fd, uint32_t device,
 	if (stat.st_dev == wanted)
 		return 1;
 	int fd = minor(stat.st_dev) < minor(wanted) ? fcntl(mount_fd, F_DUPFD_CLOEXEC, 0) : -1;
-	return fd >= 0 && take_below(numbers, fd, wanted, err) ? -1 : 0;
+	return fd >= 0 && take_below(numbers, fd, wanted, MOST_BELOW, err) ? -1 : 0;
+}
+
+void mounts_fill_holes(struct file_opener *opener)
+{
+	struct held_numbers *numbers = numbers_of(opener);
+	struct error unimportant = { 0 };
+	struct stat stat;
+	unsigned highest = 0;
+
+	for (size_t i = 0; i < numbers->n; i++) {
+		unsigned number = minor(number_of(numbers->all[i].device));
+		if (numbers->all[i].fd >= 0 && number > highest)
+			highest = number;
+	}
+	while (highest && numbers->n_below < FEW_HOLES) {
+		autoclose int fd = mount_new_tmpfs();
+		if (fd < 0 || !leaves_room(fd)) {
+			release_below(numbers);
+			break;
+		}
+		if (fstat(fd, &stat) || minor(stat.st_dev) > highest ||
+		    take_below(numbers, take_fd(&fd), stat.st_dev, FEW_HOLES, &unimportant))
+			break;
+	}
 }
 
 void mounts_release_numbers(struct file_opener *opener)

@@ -3,8 +3,8 @@
  * name: mounts-overlay-ids
  * promise: overlays with lower layers that were taken from mounts with mapped ids, which are gone,
  *	show the same owners again: below an upper layer, as podman has them for a container in a
- *	user namespace, with a name that is gone, with one that leads to what maps nothing, and with
- *	many extents
+ *	user namespace, with a name that is gone, with one that leads to what maps nothing, with many
+ *	extents, and where the first mount of it is hidden
  * flavours: flat three
  * needs: kernel_memory initial-user-namespace
  */
@@ -133,9 +133,11 @@ static void make_overlays(const char *here)
 
 	bind_mapped("layer", "mapped", "0 0 1");
 	snprintf(options, sizeof options, "lowerdir=%s/mapped:%s/base", here, here);
-	need(mount("overlay", "lower", "overlay", 0, options) == 0 &&
+	need(mount("overlay", "covered", "overlay", 0, options) == 0 &&
+		     mount("covered", "lower", NULL, MS_BIND, NULL) == 0 &&
+		     mount("cover", "covered", "tmpfs", 0, NULL) == 0 &&
 		     umount2("mapped", MNT_DETACH) == 0,
-	     "an overlay");
+	     "an overlay of which the first mount is hidden");
 	bind_mapped("layer", "store/mapped/0", "0 100000 65536");
 	snprintf(options, sizeof options,
 		 "lowerdir=%s/store/mapped/0:%s/base,upperdir=%s/store/diff,workdir=%s/store/work",
@@ -165,10 +167,10 @@ int main(int argc, char **argv)
 		     !mkdir("inside", 0755) && mount("i", "inside", "tmpfs", 0, "mode=755") == 0 &&
 		     chdir("inside") == 0 && getcwd(here, sizeof here) && !mkdir("layer", 0755) &&
 		     !mkdir("mapped", 0755) && !mkdir("base", 0755) && !mkdir("lower", 0755) &&
-		     !mkdir("container", 0755) && !mkdir("many", 0755) && !mkdir("store", 0755) &&
-		     !mkdir("store/diff", 0755) && !mkdir("store/work", 0755) &&
-		     !mkdir("store/mapped", 0755) && !mkdir("store/mapped/0", 0755) &&
-		     !mknod("layer/in-it", S_IFREG | 0600, 0) &&
+		     !mkdir("covered", 0755) && !mkdir("container", 0755) && !mkdir("many", 0755) &&
+		     !mkdir("store", 0755) && !mkdir("store/diff", 0755) &&
+		     !mkdir("store/work", 0755) && !mkdir("store/mapped", 0755) &&
+		     !mkdir("store/mapped/0", 0755) && !mknod("layer/in-it", S_IFREG | 0600, 0) &&
 		     !mknod("layer/of-root", S_IFREG | 0600, 0) &&
 		     chown("layer/in-it", 100, 100) == 0,
 	     "a mount namespace");

@@ -115,6 +115,8 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->layers_base = entry->layers_base;
 		other->layers_at = entry->layers_at;
 		other->n_layers_at = entry->n_layers_at;
+		other->layers_ids = entry->layers_ids;
+		other->n_layers_ids = entry->n_layers_ids;
 		other->layers_hidden = entry->layers_hidden;
 		other->n_layers_hidden = entry->n_layers_hidden;
 		other->fuse = entry->fuse;

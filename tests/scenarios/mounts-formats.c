@@ -142,7 +142,11 @@ static int inside(void *unused)
 
 	(void)unused;
 	need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
-	need(mount("none", "place", "binfmt_misc", 0, NULL) == 0, "binfmt_misc");
+	/* The first mount of it is hidden. */
+	need(mount("none", "covered", "binfmt_misc", 0, NULL) == 0 &&
+		     mount("covered", "place", NULL, MS_BIND, NULL) == 0 &&
+		     mount("cover", "covered", "tmpfs", 0, NULL) == 0,
+	     "binfmt_misc");
 	make_all();
 	check_runs();
 	look(before);
@@ -168,7 +172,7 @@ static int inside(void *unused)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	need(mkdir("place", 0755) == 0, "place");
+	need(mkdir("place", 0755) == 0 && mkdir("covered", 0755) == 0, "place");
 	pid_t pid = scenario_child_users(CLONE_NEWNS, &root, inside, NULL);
 	scenario_wait_mark("inside");
 

@@ -119,9 +119,12 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->n_layers_ids = entry->n_layers_ids;
 		other->layers_hidden = entry->layers_hidden;
 		other->n_layers_hidden = entry->n_layers_hidden;
+		other->binfmt = entry->binfmt;
 		other->fuse = entry->fuse;
 		other->loop = entry->loop;
 		other->device = entry->device;
+		other->has_file_system_id = entry->has_file_system_id;
+		other->file_system_id = entry->file_system_id;
 	}
 }
 

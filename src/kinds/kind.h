@@ -59,7 +59,8 @@ struct text;
  * `hand_down` is called for every process (index into plan->processes), helpers too, at the start
  * of its program: what those that it makes are to be born with.
  * `prepare` is called once in the coordinator, before the first process exists, where `prepares`
- * (pure) says that there is something to do.
+ * (pure) says that there is something to do; of kinds that are first, before all namespaces but
+ * those of users and pids.
  * `led_session` is called for a session leader, when its program has made it one and nobody else.
  * `let_go` is called once, when all threads stand as they are to be, right before they are let go.
  * Any callback may be NULL.
@@ -80,6 +81,7 @@ struct task_kind {
 	int (*look_again)(struct target *target, struct error *err);
 	int (*check)(const struct snapshot *snapshot, const struct task *task, struct error *err);
 	bool (*prepares)(const struct snapshot *snapshot);
+	bool prepares_first;
 	int (*prepare)(struct file_opener *opener, struct error *err);
 	int (*hand_down)(struct plan *plan, size_t process, struct program *program,
 			 struct error *err);

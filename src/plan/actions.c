@@ -112,13 +112,14 @@ static void add_connections(struct plan *plan)
 		}
 }
 
-static void add_kinds_prepare(struct plan *plan)
+static void add_kinds_prepare(struct plan *plan, bool first)
 {
 	for (int stage = 0; plan->kinds && stage < STAGE_COUNT; stage++) {
 		const struct task_kind *const *kind = plan->kinds->tasks[stage];
 
 		for (; kind && *kind; kind++)
-			if ((*kind)->prepares && (*kind)->prepares(plan->snapshot))
+			if ((*kind)->prepares && (*kind)->prepares_first == first &&
+			    (*kind)->prepares(plan->snapshot))
 				add(plan, ACTION_PREPARE)->prepared = *kind;
 	}
 }
@@ -184,13 +185,14 @@ static void add_preparations(struct plan *plan)
 	if (plan->root_clone.owner)
 		add(plan, ACTION_MAKE_PID_NAMESPACE)->namespace =
 			snapshot_user_namespace(snapshot, plan->root_clone.owner);
+	add_kinds_prepare(plan, true);
 	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++)
 		if (!namespace_types[snapshot->plain_namespaces[i]->type].late &&
 		    !snapshot->plain_namespaces[i]->maker)
 			add(plan, ACTION_MAKE_NAMESPACE)->plain = snapshot->plain_namespaces[i];
 	add_joined(plan);
 	add(plan, ACTION_TELL_NAMESPACES);
-	add_kinds_prepare(plan);
+	add_kinds_prepare(plan, false);
 	add_sources(plan, FILE_EARLY);
 	add_held_sources(plan);
 	add(plan, ACTION_MAP_PROGRAMS);

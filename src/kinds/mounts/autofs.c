@@ -376,6 +376,7 @@ const struct mount_kind autofs_mount_kind = {
 	.type = "autofs",
 	.fstype = FSTYPE__AUTOFS,
 	.numbered = true,
+	.lets_go = true,
 	.collect = collect,
 	.complete = complete,
 	.check = check,

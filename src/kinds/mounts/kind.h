@@ -61,6 +61,7 @@ struct mount_maker {
  *   tells    the same, but that it is `collect` that finds it: whoever tries might wait for ever
  *   single   mounted again it is the same
  *   numbered superblocks must have the device number that they had (numbered.c)
+ *   lets_go  `make` itself lets its number go (mounts_let_number_go), having to do other things first
  *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
  *   acts     uses other file systems with the ids of whoever mounted it
@@ -82,7 +83,7 @@ struct mount_maker {
 struct mount_kind {
 	const char *type; /* as mountinfo has it */
 	Fstype fstype;
-	bool owned, tells, single, numbered, parts, removed, acts, apart;
+	bool owned, tells, single, numbered, lets_go, parts, removed, acts, apart;
 	int (*collect)(const struct live_superblock *superblock, MntEntry *entry,
 		       struct error *err);
 	int (*content)(const struct live_superblock *superblock, MntEntry *entry,

@@ -115,9 +115,12 @@ static int enter_mounts(const struct founding *founding, struct error *err)
 static int make_here(const struct mount_maker *maker, const struct mount_kind *kind,
 		     const MntEntry *mount, struct error *err)
 {
-	if (!kind->numbered)
+	if (!kind->lets_go)
 		mounts_let_number_go(maker->opener, mount->root_dev);
-	return kind->make(maker, mount, err);
+	int fd = kind->make(maker, mount, err);
+	if (fd >= 0)
+		mounts_number_is_taken(maker->opener, fd, mount->root_dev);
+	return fd;
 }
 
 /* In a deputy: the superblock belongs to the user namespace, and somebody has to mount it there. */

@@ -133,6 +133,8 @@ int mounts_hold_numbers(struct file_opener *opener, struct error *err);
 void mounts_fill_holes(struct file_opener *opener);
 /* By whoever is about to make it: it is no longer held for that. */
 void mounts_let_number_go(struct file_opener *opener, uint32_t device);
+/* Of what was made then, whatever number it has. */
+void mounts_number_is_taken(struct file_opener *opener, int mount_fd, uint32_t device);
 /*
  * In a deputy that has descriptors of its own, which end with it: what is made next has this
  * number, unless somebody is faster. Then, whether it has: 1, 0, -1. One that has not is kept, so

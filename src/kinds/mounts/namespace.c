@@ -189,5 +189,6 @@ const struct task_kind mount_fs_kind = {
 	.name = "mount namespace",
 	.check = check_fs,
 	.prepares = mounts_are_numbered,
+	.prepares_first = true,
 	.prepare = mounts_hold_numbers,
 };

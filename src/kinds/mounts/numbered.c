@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -32,6 +33,7 @@ enum { FEW_BELOW = 256, FEW_HOLES = 32 };
 struct held_number {
 	uint32_t device; /* as in the record */
 	int fd;		 /* a file system that has it */
+	bool was_free;
 };
 
 struct held_numbers {
@@ -40,6 +42,7 @@ struct held_numbers {
 	int below[MOST_BELOW];
 	size_t n_below;
 	bool given_up; /* but for those that must have theirs */
+	bool filled;   /* the holes below those that are held */
 };
 
 static dev_t number_of(uint32_t device)
@@ -49,6 +52,7 @@ static dev_t number_of(uint32_t device)
 
 static void release_below(struct held_numbers *numbers)
 {
+	numbers->filled = false;
 	while (numbers->n_below)
 		close(numbers->below[--numbers->n_below]);
 }
@@ -128,13 +132,13 @@ static int wait_for_number(struct held_numbers *numbers, dev_t wanted, struct er
 			      "/proc/PID/mountinfo shows the numbers of all");
 }
 
-/* Made anew, and on no device. */
+/* Made anew, and on no device. A mqueue is made with its ipc namespace, in one of the holes. */
 static bool has_number(const MntEntry *entry)
 {
 	const struct mount_kind *kind = mount_kind_of_entry(entry);
 
-	return kind && !kind->single && !entry->bound_path && !entry->ext_mount && !entry->held &&
-	       major(number_of(entry->root_dev)) == 0;
+	return kind && strcmp(kind->type, "mqueue") != 0 && !entry->bound_path &&
+	       !entry->ext_mount && !entry->held && major(number_of(entry->root_dev)) == 0;
 }
 
 static bool must_have_number(const MntEntry *entry)
@@ -220,7 +224,7 @@ static int hold(struct file_opener *opener, struct held_numbers *numbers, bool m
 					  entry->mountpoint);
 		numbers->all =
 			arena_grow(opener->arena, numbers->all, numbers->n, sizeof *numbers->all);
-		numbers->all[numbers->n++] = (struct held_number){ entry->root_dev, fd };
+		numbers->all[numbers->n++] = (struct held_number){ entry->root_dev, fd, fd >= 0 };
 	}
 	return 0;
 }
@@ -266,6 +270,18 @@ int mounts_has_number(struct file_opener *opener, int mount_fd, uint32_t device,
 	return fd >= 0 && take_below(numbers, fd, wanted, MOST_BELOW, err) ? -1 : 0;
 }
 
+/* It was there already, or somebody was faster: what was free for it is a hole now. */
+void mounts_number_is_taken(struct file_opener *opener, int mount_fd, uint32_t device)
+{
+	struct held_numbers *numbers = numbers_of(opener);
+	const struct held_number *held = find(numbers, device);
+	struct stat stat;
+
+	if (numbers->filled && held && held->was_free &&
+	    (fstat(mount_fd, &stat) || stat.st_dev != number_of(device)))
+		mounts_fill_holes(opener);
+}
+
 void mounts_fill_holes(struct file_opener *opener)
 {
 	struct held_numbers *numbers = numbers_of(opener);
@@ -273,6 +289,7 @@ void mounts_fill_holes(struct file_opener *opener)
 	struct stat stat;
 	unsigned highest = 0;
 
+	numbers->filled = true;
 	for (size_t i = 0; i < numbers->n; i++) {
 		unsigned number = minor(number_of(numbers->all[i].device));
 		if (numbers->all[i].fd >= 0 && number > highest)

@@ -494,6 +494,7 @@ static int remove_mark(const char *work, struct error *err)
 }
 
 struct context {
+	const struct mount_maker *maker;
 	const MntEntry *entry;
 	int fd;
 	const char *base;	      /* NULL: none */
@@ -544,6 +545,7 @@ static int make_here(void *data, struct error *err)
 	context->fd = fd;
 	if (overlay_read(&reader, context->entry->options, err))
 		return -1;
+	mounts_let_number_go(context->maker->opener, context->entry->root_dev);
 	context->ret_fd = mount_finish(fd, context->entry, err);
 	return context->ret_fd < 0 ? -1 : 0;
 }
@@ -613,7 +615,8 @@ static int find_hidden(const struct mount_maker *maker, const MntEntry *entry, i
 /* A deputy has a working directory of its own. */
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
 {
-	struct context context = { .entry = entry,
+	struct context context = { .maker = maker,
+				   .entry = entry,
 				   .fd = -1,
 				   .base = entry->layers_base,
 				   .layers = { .arena = maker->opener->arena } };
@@ -642,6 +645,7 @@ const struct mount_kind overlay_mount_kind = {
 	.owned = true,
 	.acts = true,
 	.parts = true,
+	.lets_go = true,
 	.collect = collect,
 	.check = check,
 	.inside = inside,

@@ -3,8 +3,8 @@
  * name: mounts-overlay-ids
  * promise: overlays with lower layers that were taken from mounts with mapped ids, which are gone,
  *	show the same owners again: below an upper layer, as podman has them for a container in a
- *	user namespace, with a name that is gone, with one that leads to what maps nothing, with many
- *	extents, and where the first mount of it is hidden
+ *	user namespace, with a name that is gone, with one that leads to what maps nothing, with
+ *	many extents, and where the first mount of it is hidden
  * flavours: flat three
  * needs: kernel_memory initial-user-namespace
  */

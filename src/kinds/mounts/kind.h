@@ -61,7 +61,7 @@ struct mount_maker {
  *   tells    the same, but that it is `collect` that finds it: whoever tries might wait for ever
  *   single   mounted again it is the same
  *   numbered superblocks must have the device number that they had (numbered.c)
- *   lets_go  `make` itself lets its number go (mounts_let_number_go), having to do other things first
+ *   lets_go  `make` itself lets its number go (mounts_let_number_go), doing other things first
  *   removed  what is not in it any more, but mounted, can be carried too
  *   parts    can be made again where no mount shows the root of it
  *   acts     uses other file systems with the ids of whoever mounted it

@@ -128,29 +128,35 @@ static int read_counted(int fd, uint64_t end, struct file_parts *ret_parts)
 	return all <= 0 || n < 0 ? -1 : add_counted(fd, ret_parts, 0, end, n);
 }
 
+/* Data from there on: 1, 0 if there is none, or -1. */
+static int find_data(int fd, off_t at, off_t *ret_data, off_t *ret_hole)
+{
+	*ret_data = lseek(fd, at, SEEK_DATA);
+	if (*ret_data < 0)
+		return errno == ENXIO ? 0 : -1;
+	*ret_hole = lseek(fd, *ret_data, SEEK_HOLE);
+	return *ret_hole < 0 ? -1 : 1;
+}
+
 /* Data, and as much of the holes before as is still missing. */
 static int read_guessed(int fd, uint64_t size, uint64_t pages, struct file_parts *ret_parts)
 {
-	uint64_t data_pages = 0;
+	uint64_t data_pages = 0, at = 0;
+	off_t data, hole = 0;
+	int found;
 
-	for (off_t data, hole = 0; (data = lseek(fd, hole, SEEK_DATA)) >= 0;) {
-		hole = lseek(fd, data, SEEK_HOLE);
+	while ((found = find_data(fd, hole, &data, &hole)) > 0)
 		data_pages += ((uint64_t)(hole - data) + PAGE - 1) / PAGE;
-	}
-	uint64_t missing = pages > data_pages ? (pages - data_pages) * PAGE : 0, at = 0;
-	for (off_t data; (data = lseek(fd, (off_t)at, SEEK_DATA)) >= 0;) {
+	uint64_t missing = pages > data_pages ? (pages - data_pages) * PAGE : 0;
+	while (found >= 0 && at < size && (found = find_data(fd, (off_t)at, &data, &hole)) > 0) {
 		uint64_t part = (uint64_t)data - at < missing ? (uint64_t)data - at : missing;
-		off_t hole = lseek(fd, data, SEEK_HOLE);
 		uint64_t end = ((uint64_t)hole + PAGE - 1) / PAGE * PAGE;
-		if (hole < 0 || (part && add(ret_parts, at, at + part)) ||
-		    add(ret_parts, (uint64_t)data, end))
+		if ((part && add(ret_parts, at, at + part)) || add(ret_parts, (uint64_t)data, end))
 			return -1;
 		missing -= part;
 		at = end;
-		if (at >= size)
-			break;
 	}
-	if (errno == ENOMEM)
+	if (found < 0)
 		return -1;
 	return missing ? add(ret_parts, at, at + missing) : 0;
 }

@@ -372,6 +372,9 @@ static int add_all(struct walk *walk, struct error *err)
 		return fail_reading(walk, err);
 	if (add_dentry(walk, root, ".", &none, 0, err))
 		return -1;
+	/* What could not be read looks like an end of all that was on the way. */
+	if (walk->by->failure)
+		return fail_reading(walk, err);
 	for (size_t i = 0; i < memory->n; i++)
 		if (!memory->layers[i].is_met)
 			return fail(err, ERR_UNSUPPORTED_MOUNT,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 #include "kernel/bpf.h"
 
+#include "base/compare.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +45,7 @@ static int in_order(const void *one, const void *other)
 	uint32_t a = ((const struct bpf_func_info *)one)->insn_off;
 	uint32_t b = ((const struct bpf_func_info *)other)->insn_off;
 
-	return (a > b) - (a < b);
+	return compare_values(a, b);
 }
 
 /* The first begins with the program, and the others where they are called. How many were found. */

@@ -45,10 +45,10 @@ static int judge(const char *what, pid_t pid, struct error *err)
 		       : fail_errno(err, ERR_IO, "cannot look at %s of process %d", what, (int)pid);
 }
 
-/* The same of what others have failed to do; there may be no such thing, too. */
+/* The same of what others have failed to do. */
 static int judge_error(const struct error *failed, struct error *err)
 {
-	if (!failed->os_errno || is_left_out(failed->os_errno))
+	if (failed->os_errno && is_left_out(failed->os_errno))
 		return 0;
 	*err = *failed;
 	return -1;

@@ -11,8 +11,9 @@
  *
  * Refused: other kinds, maps with types that may have timers, pointers or lists inside, those that
  * a program outside of the tree uses, which would go on with the old one, and more than 64 MiB;
- * ring buffers into which a program writes just now, or whose reader has written a position where
- * none can be; arrays of cgroups where the kernel's memory cannot be read, or one is gone.
+ * ring buffers into which a program writes just now, whose reader has written a position where none
+ * can be, or through which so much has gone that a new one would not get there soon; arrays of
+ * cgroups where the kernel's memory cannot be read, or one is gone.
  */
 #include "kinds/bpf/bpf.h"
 #include "kinds/opener.h"

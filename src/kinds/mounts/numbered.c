@@ -13,13 +13,13 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/table.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/mounts.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -36,10 +36,16 @@ struct held_number {
 	bool was_free;
 };
 
+struct number_below {
+	dev_t number;
+	int fd;
+};
+
 struct held_numbers {
-	struct held_number *all;
+	struct table by_device; /* struct held_number */
+	struct held_number **all;
 	size_t n;
-	int below[MOST_BELOW];
+	struct number_below below[MOST_BELOW];
 	size_t n_below;
 	bool given_up; /* but for those that must have theirs */
 	bool filled;   /* the holes below those that are held */
@@ -54,7 +60,7 @@ static void release_below(struct held_numbers *numbers)
 {
 	numbers->filled = false;
 	while (numbers->n_below)
-		close(numbers->below[--numbers->n_below]);
+		close(numbers->below[--numbers->n_below].fd);
 }
 
 static int fail_taking(struct error *err)
@@ -62,14 +68,14 @@ static int fail_taking(struct error *err)
 	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot take a device number");
 }
 
-static int take_below(struct held_numbers *numbers, int fd, dev_t wanted, size_t most,
-		      struct error *err)
+static int take_below(struct held_numbers *numbers, struct number_below below, dev_t wanted,
+		      size_t most, struct error *err)
 {
 	if (numbers->n_below < most) {
-		numbers->below[numbers->n_below++] = fd;
+		numbers->below[numbers->n_below++] = below;
 		return 0;
 	}
-	close(fd);
+	close(below.fd);
 	return fail(err, ERR_LIMIT_TOO_LOW, "more than %zu device numbers are free below %u:%u",
 		    most, major(wanted), minor(wanted));
 }
@@ -77,11 +83,9 @@ static int take_below(struct held_numbers *numbers, int fd, dev_t wanted, size_t
 /* It was free below another one. */
 static int find_below(struct held_numbers *numbers, dev_t wanted)
 {
-	struct stat stat;
-
 	for (size_t i = 0; i < numbers->n_below; i++) {
-		int fd = numbers->below[i];
-		if (fstat(fd, &stat) || stat.st_dev != wanted)
+		int fd = numbers->below[i].fd;
+		if (numbers->below[i].number != wanted)
 			continue;
 		numbers->below[i] = numbers->below[--numbers->n_below];
 		return fd;
@@ -106,7 +110,8 @@ static int take_number(struct held_numbers *numbers, dev_t wanted, size_t most, 
 			return 0;
 		if (stat.st_dev == wanted)
 			*ret_fd = take_fd(&fd);
-		else if (take_below(numbers, take_fd(&fd), wanted, most, err))
+		else if (take_below(numbers, (struct number_below){ stat.st_dev, take_fd(&fd) },
+				    wanted, most, err))
 			return -1;
 	}
 	return 0;
@@ -137,8 +142,8 @@ static bool has_number(const MntEntry *entry)
 {
 	const struct mount_kind *kind = mount_kind_of_entry(entry);
 
-	return kind && strcmp(kind->type, "mqueue") != 0 && !entry->bound_path &&
-	       !entry->ext_mount && !entry->held && major(number_of(entry->root_dev)) == 0;
+	return kind && kind != &mqueue_mount_kind && !entry->bound_path && !entry->ext_mount &&
+	       !entry->held && major(number_of(entry->root_dev)) == 0;
 }
 
 static bool must_have_number(const MntEntry *entry)
@@ -176,12 +181,19 @@ static struct held_numbers *numbers_of(struct file_opener *opener)
 	return *state;
 }
 
-static struct held_number *find(struct held_numbers *numbers, uint32_t device)
+static struct held_number *find(const struct held_numbers *numbers, uint32_t device)
 {
-	for (size_t i = 0; i < numbers->n; i++)
-		if (numbers->all[i].device == device)
-			return &numbers->all[i];
-	return NULL;
+	return table_find(&numbers->by_device, device);
+}
+
+static void add(struct held_numbers *numbers, struct arena *arena, uint32_t device, int fd)
+{
+	struct held_number *held = arena_new(arena, struct held_number);
+
+	*held = (struct held_number){ device, fd, fd >= 0 };
+	table_add(&numbers->by_device, arena, device, held);
+	numbers->all = arena_grow(arena, numbers->all, numbers->n, sizeof *numbers->all);
+	numbers->all[numbers->n++] = held;
 }
 
 /* For what has to be open besides numbers. */
@@ -222,9 +234,7 @@ static int hold(struct file_opener *opener, struct held_numbers *numbers, bool m
 		if (must && fd < 0)
 			return fail_while(err, "mount %" PRIu32 " (%.200s)", entry->mnt_id,
 					  entry->mountpoint);
-		numbers->all =
-			arena_grow(opener->arena, numbers->all, numbers->n, sizeof *numbers->all);
-		numbers->all[numbers->n++] = (struct held_number){ entry->root_dev, fd, fd >= 0 };
+		add(numbers, opener->arena, entry->root_dev, fd);
 	}
 	return 0;
 }
@@ -267,7 +277,10 @@ int mounts_has_number(struct file_opener *opener, int mount_fd, uint32_t device,
 	if (stat.st_dev == wanted)
 		return 1;
 	int fd = minor(stat.st_dev) < minor(wanted) ? fcntl(mount_fd, F_DUPFD_CLOEXEC, 0) : -1;
-	return fd >= 0 && take_below(numbers, fd, wanted, MOST_BELOW, err) ? -1 : 0;
+	return fd >= 0 && take_below(numbers, (struct number_below){ stat.st_dev, fd }, wanted,
+				     MOST_BELOW, err)
+		       ? -1
+		       : 0;
 }
 
 /* It was there already, or somebody was faster: what was free for it is a hole now. */
@@ -291,8 +304,8 @@ void mounts_fill_holes(struct file_opener *opener)
 
 	numbers->filled = true;
 	for (size_t i = 0; i < numbers->n; i++) {
-		unsigned number = minor(number_of(numbers->all[i].device));
-		if (numbers->all[i].fd >= 0 && number > highest)
+		unsigned number = minor(number_of(numbers->all[i]->device));
+		if (numbers->all[i]->fd >= 0 && number > highest)
 			highest = number;
 	}
 	while (highest && numbers->n_below < FEW_HOLES) {
@@ -302,7 +315,8 @@ void mounts_fill_holes(struct file_opener *opener)
 			break;
 		}
 		if (fstat(fd, &stat) || minor(stat.st_dev) > highest ||
-		    take_below(numbers, take_fd(&fd), stat.st_dev, FEW_HOLES, &unimportant))
+		    take_below(numbers, (struct number_below){ stat.st_dev, take_fd(&fd) },
+			       stat.st_dev, FEW_HOLES, &unimportant))
 			break;
 	}
 }
@@ -318,5 +332,5 @@ void mounts_close_numbers(struct file_opener *opener)
 
 	release_below(numbers);
 	for (size_t i = 0; i < numbers->n; i++)
-		cleanup_close(&numbers->all[i].fd);
+		cleanup_close(&numbers->all[i]->fd);
 }

@@ -19,6 +19,21 @@ struct kernel_places {
 	size_t count, needed;
 };
 
+/*
+ * At the top of a file: the numbers of a list of X(number, structure, member), and `places` to find
+ * them by. A list that goes on behind another, whose numbers have an enum and a count already:
+ * KERNEL_PLACES_AFTER.
+ */
+#define KERNEL_PLACES(list, needed)                                       \
+	enum place { list(BTF_NUMBER) N_PLACES };                         \
+	static const struct btf_place all_places[] = { list(BTF_PLACE) }; \
+	static const struct kernel_places places = { all_places, N_PLACES, needed }
+
+#define KERNEL_PLACES_AFTER(before, n_before, list, needed)                                 \
+	enum place { BEFORE_OWN = n_before - 1, list(BTF_NUMBER) N_PLACES };                \
+	static const struct btf_place all_places[] = { before(BTF_PLACE) list(BTF_PLACE) }; \
+	static const struct kernel_places places = { all_places, N_PLACES, needed }
+
 /* Zeroed at first; not to be moved. */
 struct kernel_reader {
 	struct kernel_memory *memory;

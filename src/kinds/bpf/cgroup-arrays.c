@@ -20,13 +20,8 @@
 	X(CGROUP_NODE, "cgroup", "kn")         \
 	X(NODE_ID, "kernfs_node", "id")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
+KERNEL_PLACES(PLACES, N_PLACES);
 enum { MOST_CGROUPS = 4096 };
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 bool bpf_has_cgroups(uint32_t type)
 {

@@ -24,13 +24,8 @@
 	X(EVENT_OF, "mem_cgroup_event", "eventfd")   \
 	X(EVENT_WAITER, "mem_cgroup_event", "wait")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
+KERNEL_PLACES(PLACES, N_PLACES);
 enum { MOST_WAITERS = 10000 };
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 /* Is the memory controller in a hierarchy of v1? 1, 0, or -1 with errno. */
 static int has_controller(struct collect *collect)

@@ -42,9 +42,7 @@
 	X(TRIGGER_EVENT, "psi_trigger", "event")         \
 	X(WINDOW_SIZE, "psi_window", "size")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
+KERNEL_PLACES(PLACES, N_PLACES);
 
 enum {
 	NANOSECONDS = 1000,		/* of a microsecond */
@@ -53,9 +51,6 @@ enum {
 	WINDOW_WITHOUT_RIGHT = 2000000, /* and multiples */
 	PSI_IRQ_FULL = 6,		/* all others alternate: some, full (enum psi_states) */
 };
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 /* What a file waits for; a threshold of 0: nothing. */
 struct trigger {

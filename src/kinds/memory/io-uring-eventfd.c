@@ -25,12 +25,7 @@
 	X(EVENT_LATE, "io_ev_fd", "eventfd_async") \
 	X(EVENTFD_ID, "eventfd_ctx", "id")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES(PLACES, N_PLACES);
 
 /* What is kept from one ring to the next. */
 struct known_eventfds {

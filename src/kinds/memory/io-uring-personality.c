@@ -41,12 +41,7 @@ enum {
 	X(NODE_SLOTS, "xa_node", "slots")                     \
 	X(NODE_MARKS, "xa_node", "marks") /* behind the slots */
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES(PLACES, N_PLACES);
 
 struct personalities {
 	uint32_t count, last, next;

@@ -35,9 +35,7 @@ enum { POINTER_BITS = 7 };
 	X(DEVICE_CONNECTION, "fuse_dev", "fc") \
 	X(CONNECTION_NUMBER, "fuse_conn", "dev")
 
-enum place { PLACES(BTF_NUMBER) N_PLACES };
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES(PLACES, N_PLACES);
 
 bool fuse_device_is(uint32_t major_number, uint32_t minor_number)
 {

@@ -17,13 +17,7 @@
 	X(GROUP_COUNT, "sock_reuseport", "num_socks") \
 	X(GROUP_MOST, "sock_reuseport", "max_socks")
 
-enum place {
-	BEFORE_OWN = N_SOCKET_PLACES - 1,
-	OWN_PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) OWN_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES_AFTER(SOCKET_PLACES, N_SOCKET_PLACES, OWN_PLACES, N_PLACES);
 
 /* 1: it cannot be told; -1 with errno. */
 static int find_program(struct collect *collect, int fd, bool *ret_has)

@@ -23,6 +23,8 @@
 	X(PARTS_BEHIND, "skb_shared_info", "frag_list") \
 	X(PARTS, "skb_shared_info", "frags")
 
+#define SOCKET_AND_MESSAGE_PLACES(X) SOCKET_PLACES(X) MESSAGE_PLACES(X)
+
 enum message_place {
 	BEFORE_MESSAGE = N_SOCKET_PLACES - 1,
 	MESSAGE_PLACES(BTF_NUMBER) N_MESSAGE_PLACES,

@@ -12,13 +12,7 @@
 
 #define OWN_PLACES(X) X(UDP_READER_QUEUE, "udp_sock", "reader_queue")
 
-enum place {
-	BEFORE_OWN = N_SOCKET_PLACES - 1,
-	OWN_PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) OWN_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES_AFTER(SOCKET_PLACES, N_SOCKET_PLACES, OWN_PLACES, N_PLACES);
 
 /* 1, 0, or -1 with errno. */
 static int is_udp(int fd)

@@ -34,14 +34,7 @@ enum { MOST_WAITING = 1 << 20, MOST_BYTES = 1 << 28, BEGINS_STREAM = 2 /* TCPHDR
 	X(CONTROL_BEGINS, "tcp_skb_cb", "seq")                     \
 	X(CONTROL_FLAGS, "tcp_skb_cb", "tcp_flags")
 
-enum place {
-	BEFORE_OWN = N_MESSAGE_PLACES - 1,
-	OWN_PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) MESSAGE_PLACES(BTF_PLACE)
-						       OWN_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES_AFTER(SOCKET_AND_MESSAGE_PLACES, N_MESSAGE_PLACES, OWN_PLACES, N_PLACES);
 
 /*
  * Which of skc_flags are options: SOCK_URGINLINE, SOCK_KEEPOPEN, SOCK_LINGER, SOCK_BROADCAST,

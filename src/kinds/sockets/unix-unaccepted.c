@@ -49,14 +49,7 @@ enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 }
 	X(NS_INODE, "ns_common", "inum")           \
 	X(UNIX_URGENT, "unix_sock", "oob_skb") /* last: not in every kernel */
 
-enum place {
-	BEFORE_OWN = N_MESSAGE_PLACES - 1,
-	OWN_PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) MESSAGE_PLACES(BTF_PLACE)
-						       OWN_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, UNIX_URGENT };
+KERNEL_PLACES_AFTER(SOCKET_AND_MESSAGE_PLACES, N_MESSAGE_PLACES, OWN_PLACES, UNIX_URGENT);
 
 static void read_pid(struct kernel_reader *by, uint64_t pid, struct unix_seen_pid *ret)
 {

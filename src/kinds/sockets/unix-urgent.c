@@ -16,13 +16,7 @@ enum { MOST_MESSAGES = 1 << 20, LARGEST_MESSAGE = 1 << 30 };
 	X(CONTROL_RIGHTS, "unix_skb_parms", "fp")      \
 	X(UNIX_URGENT, "unix_sock", "oob_skb")
 
-enum place {
-	BEFORE_OWN = N_SOCKET_PLACES - 1,
-	OWN_PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { SOCKET_PLACES(BTF_PLACE) OWN_PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES_AFTER(SOCKET_PLACES, N_SOCKET_PLACES, OWN_PLACES, N_PLACES);
 
 static void note_message(struct kernel_reader *by, uint64_t message, uint64_t last, uint32_t *place,
 			 struct unix_urgent *ret)

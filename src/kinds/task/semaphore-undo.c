@@ -44,14 +44,9 @@
 	X(SET, "sem_undo", "semid")             \
 	X(ADJUSTMENTS, "sem_undo", "semadj")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
+KERNEL_PLACES(PLACES, N_PLACES);
 
 enum { MOST_SETS = 32768, MOST_VALUE = 32767, GONE = -1 };
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
 
 /* What would be undone of a set of semaphores. */
 struct undo {

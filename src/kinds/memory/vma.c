@@ -17,200 +17,24 @@
 #include "collect/collect.h"
 #include "collect/losses.h"
 #include "collect/read-ahead.h"
+#include "kinds/memory/area-text.h"
 #include "kinds/memory/mapped-files.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#ifndef MADV_WIPEONFORK
-#define MADV_WIPEONFORK 18
-#endif
 #ifndef MAP_DROPPABLE
 #define MAP_DROPPABLE 0x08 /* 6.11 */
 #endif
 
 /* KiB of an area from which on it matters whether they are shared. */
 enum { COMMON_FROM = 256 };
-
-/* One line of smaps with what follows it. */
-struct area_text {
-	uint64_t start, end, offset, device, inode;
-	char permissions[5];
-	const char *path;
-	size_t path_length;
-	const char *vm_flags;
-	uint64_t protection_key;
-	uint64_t page_kib;
-	uint64_t shared, anonymous, swapped; /* KiB, mapped by others too; of no file; paged out */
-	/* From vm_flags: */
-	bool may_write, droppable, lock_on_fault, accounted, huge_tlb;
-	uint32_t map_flags;
-	uint64_t advice;
-	const char *refusal;
-};
-
-/* Meaning of the two-letter words of VmFlags (proc_pid_smaps(5)); words not listed are implied. */
-static const struct vm_flag {
-	char word[3];
-	uint32_t map_flag;
-	uint8_t advice;
-	const char *refusal;
-} vm_flags[] = {
-	{ "gd", .map_flag = MAP_GROWSDOWN },
-	{ "lo", .map_flag = MAP_LOCKED },
-	{ "nr", .map_flag = MAP_NORESERVE },
-	{ "rr", .advice = MADV_RANDOM },
-	{ "sr", .advice = MADV_SEQUENTIAL },
-	{ "dc", .advice = MADV_DONTFORK },
-	{ "dd", .advice = MADV_DONTDUMP },
-	{ "mg", .advice = MADV_MERGEABLE },
-	{ "hg", .advice = MADV_HUGEPAGE },
-	{ "nh", .advice = MADV_NOHUGEPAGE },
-	{ "wf", .advice = MADV_WIPEONFORK },
-	{ "io", .refusal = "device memory" },
-	{ "pf", .refusal = "device memory" },
-	{ "mm", .refusal = "device memory" },
-	{ "sf", .refusal = "a mapping with MAP_SYNC" },
-	{ "um", .refusal = "registered with a userfaultfd for missing pages" },
-	{ "uw", .refusal = "registered with a userfaultfd for writes" },
-	{ "ui", .refusal = "registered with a userfaultfd for pages that are not mapped" },
-	{ "ss", .refusal = "a shadow stack" },
-	{ "sl", .refusal = "a sealed area (mseal)" },
-	{ "mt", .refusal = "memory with tags" },
-};
-
-static void read_vm_flag(struct area_text *area, const char *word)
-{
-	if (!memcmp(word, "mw", 2))
-		area->may_write = true;
-	else if (!memcmp(word, "dp", 2))
-		area->droppable = true;
-	else if (!memcmp(word, "lf", 2))
-		area->lock_on_fault = true;
-	else if (!memcmp(word, "ac", 2))
-		area->accounted = true;
-	else if (!memcmp(word, "ht", 2))
-		area->huge_tlb = true;
-	for (size_t i = 0; i < sizeof vm_flags / sizeof vm_flags[0]; i++) {
-		if (memcmp(word, vm_flags[i].word, 2))
-			continue;
-		area->map_flags |= vm_flags[i].map_flag;
-		if (vm_flags[i].advice)
-			area->advice |= UINT64_C(1) << vm_flags[i].advice;
-		if (!area->refusal)
-			area->refusal = vm_flags[i].refusal;
-	}
-}
-
-static void read_vm_flags(struct area_text *area)
-{
-	for (const char *word = area->vm_flags; word[0] > ' ' && word[1] > ' ';) {
-		read_vm_flag(area, word);
-		word += 2;
-		while (*word == ' ')
-			word++;
-	}
-}
-
-static bool path_is(const struct area_text *area, const char *path)
-{
-	return area->path_length == strlen(path) && !memcmp(area->path, path, area->path_length);
-}
-
-static bool path_starts(const struct area_text *area, const char *start)
-{
-	size_t length = strlen(start);
-
-	return area->path_length >= length && !memcmp(area->path, start, length);
-}
-
-static bool is_header(const char *line)
-{
-	return (*line >= '0' && *line <= '9') || (*line >= 'a' && *line <= 'f');
-}
-
-static const char *next_line(const char *line)
-{
-	const char *end = strchr(line, '\n');
-
-	return end ? end + 1 : line + strlen(line);
-}
-
-/* Numbers are read with strtoull: sscanf measures the whole rest of the text at each call. */
-static bool read_header(const char *line, struct area_text *area)
-{
-	char *at;
-	uint64_t major_number, minor_number;
-
-	area->start = strtoull(line, &at, 16);
-	if (*at != '-')
-		return false;
-	area->end = strtoull(at + 1, &at, 16);
-	if (*at != ' ' || strnlen(at, 6) < 6)
-		return false;
-	memcpy(area->permissions, at + 1, 4);
-	area->offset = strtoull(at + 5, &at, 16);
-	major_number = strtoull(at, &at, 16);
-	if (*at != ':')
-		return false;
-	minor_number = strtoull(at + 1, &at, 16);
-	area->device = makedev(major_number, minor_number);
-	area->inode = strtoull(at, &at, 10);
-	area->path = at + strspn(at, " ");
-	area->path_length = strcspn(area->path, "\n");
-	return true;
-}
-
-/* What follows `key` in the line; NULL if it begins with another. */
-static const char *value_of(const char *line, const char *key)
-{
-	/* Most lines are others: by far the most are told apart here. */
-	if (*line != *key)
-		return NULL;
-	size_t length = strlen(key);
-	return strncmp(line, key, length) == 0 ? line + length : NULL;
-}
-
-static void read_line(const char *line, struct area_text *area)
-{
-	const char *value;
-
-	if ((value = value_of(line, "VmFlags: ")))
-		area->vm_flags = value;
-	else if ((value = value_of(line, "ProtectionKey:")))
-		area->protection_key = strtoull(value, NULL, 10);
-	else if ((value = value_of(line, "KernelPageSize:")))
-		area->page_kib = strtoull(value, NULL, 10);
-	else if ((value = value_of(line, "Shared_Clean:")) ||
-		 (value = value_of(line, "Shared_Dirty:")))
-		area->shared += strtoull(value, NULL, 10);
-	else if ((value = value_of(line, "Anonymous:")))
-		area->anonymous = strtoull(value, NULL, 10);
-	else if ((value = value_of(line, "Swap:")))
-		area->swapped = strtoull(value, NULL, 10);
-}
-
-/* Reads the header at *text and the lines that follow it; moves *text to the next header. */
-static bool read_area(const char **text, struct area_text *area)
-{
-	const char *line = *text;
-
-	*area = (struct area_text){ .vm_flags = "" };
-	if (!read_header(line, area))
-		return false;
-	for (line = next_line(line); *line && !is_header(line); line = next_line(line))
-		read_line(line, area);
-	*text = line;
-	read_vm_flags(area);
-	return true;
-}
 
 static int refuse(const struct area_text *area, const char *what, struct error *err)
 {
@@ -238,9 +62,10 @@ static int collect_anonymous(const struct area_text *text, VmaEntry *area, struc
 		return refuse(text, "shared without an object", err);
 	area->status |= VMA_ANON_PRIVATE;
 	area->flags |= MAP_ANONYMOUS;
-	if (path_is(text, "[heap]"))
+	if (area_text_has_path(text, "[heap]"))
 		area->status |= VMA_HEAP;
-	else if (text->path_length && !path_is(text, "[stack]") && !path_starts(text, "[anon:"))
+	else if (text->path_length && !area_text_has_path(text, "[stack]") &&
+		 !area_text_path_starts(text, "[anon:"))
 		return refuse(text, "an area of the kernel", err);
 	return 0;
 }
@@ -248,7 +73,9 @@ static int collect_anonymous(const struct area_text *text, VmaEntry *area, struc
 /* The name in "[anon:NAME]" or "[anon_shmem:NAME]" (PR_SET_VMA_ANON_NAME). */
 static void collect_name(struct collector *collector, const struct area_text *text, VmaEntry *area)
 {
-	size_t start = path_starts(text, "[anon:") ? 6 : path_starts(text, "[anon_shmem:") ? 12 : 0;
+	size_t start = area_text_path_starts(text, "[anon:")	     ? 6
+		       : area_text_path_starts(text, "[anon_shmem:") ? 12
+								     : 0;
 
 	if (start)
 		area->anon_name =
@@ -260,11 +87,11 @@ static void collect_name(struct collector *collector, const struct area_text *te
 static int refuse_pseudo_file(const struct area_text *text, const struct stat *stat,
 			      struct error *err)
 {
-	if (path_starts(text, "anon_inode:") || !path_starts(text, "/"))
+	if (area_text_path_starts(text, "anon_inode:") || !area_text_path_starts(text, "/"))
 		return refuse(text, "the memory of a kernel object", err);
 	if (!S_ISREG(stat->st_mode))
 		return refuse(text, "a mapping of a device", err);
-	if (major(text->device) == 0 && path_is(text, "/secretmem (deleted)"))
+	if (major(text->device) == 0 && area_text_has_path(text, "/secretmem (deleted)"))
 		return refuse(text, "secret memory", err);
 	return 0;
 }
@@ -388,17 +215,18 @@ static void collect_segment(const struct area_text *text, VmaEntry *area)
 static int collect_shared(struct collector *collector, const struct area_text *text, VmaEntry *area,
 			  struct error *err)
 {
-	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
+	bool restored = area_text_has_path(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
 
-	if (path_starts(text, "/memfd:") && !restored) {
+	if (area_text_path_starts(text, "/memfd:") && !restored) {
 		area->status |= VMA_MEMFD;
 		return collect_file(collector, text, area, err);
 	}
-	if (path_starts(text, "/SYSV")) {
+	if (area_text_path_starts(text, "/SYSV")) {
 		collect_segment(text, area);
 		return 0;
 	}
-	if (!path_starts(text, "/dev/zero") && !path_starts(text, "[anon_shmem:") && !restored)
+	if (!area_text_path_starts(text, "/dev/zero") &&
+	    !area_text_path_starts(text, "[anon_shmem:") && !restored)
 		return refuse(text, "an object of the kernel's own tmpfs", err);
 	if (!area_is_shared(text))
 		return refuse(text, "a private mapping of shared anonymous memory", err);
@@ -412,7 +240,7 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 static int collect_huge_tlb(struct collector *collector, const struct area_text *text,
 			    VmaEntry *area, struct error *err)
 {
-	bool restored = path_is(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
+	bool restored = area_text_has_path(text, "/memfd:" SHARED_MEMFD_NAME " (deleted)");
 	uint64_t bytes = text->page_kib * 1024;
 
 	if (bytes < AREA_PAGE)
@@ -420,12 +248,12 @@ static int collect_huge_tlb(struct collector *collector, const struct area_text 
 	area->flags |= MAP_HUGETLB | (uint32_t)__builtin_ctzll(bytes) << MAP_HUGE_SHIFT;
 	if (restored && !area_is_shared(text))
 		return refuse(text, "a private mapping of shared anonymous memory", err);
-	if (path_starts(text, "/SYSV")) {
+	if (area_text_path_starts(text, "/SYSV")) {
 		collect_segment(text, area);
 		return 0;
 	}
-	if (!restored && !path_is(text, "/anon_hugepage (deleted)")) {
-		area->status |= path_starts(text, "/memfd:") ? VMA_MEMFD : 0;
+	if (!restored && !area_text_has_path(text, "/anon_hugepage (deleted)")) {
+		area->status |= area_text_path_starts(text, "/memfd:") ? VMA_MEMFD : 0;
 		return collect_file(collector, text, area, err);
 	}
 	area->flags |= MAP_ANONYMOUS;
@@ -465,7 +293,7 @@ static int collect_socket(struct collector *collector, const struct area_text *t
 
 static bool is_map(const struct area_text *text)
 {
-	return text->refusal && path_is(text, "anon_inode:bpf-map");
+	return text->refusal && area_text_has_path(text, "anon_inode:bpf-map");
 }
 
 /* Of BPF. What leads to no descriptor: what is in it now stays, and is nobody else's any more. */
@@ -510,11 +338,12 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 	area->protection_key = (uint32_t)text->protection_key;
 	if (text->huge_tlb)
 		return collect_huge_tlb(collector, text, area, err);
-	if (path_is(text, "anon_inode:[io_uring]"))
+	if (area_text_has_path(text, "anon_inode:[io_uring]"))
 		return collect_ring(collector, text, area, err);
-	if (major(text->device) == 0 && path_starts(text, "socket:["))
+	if (major(text->device) == 0 && area_text_path_starts(text, "socket:["))
 		return collect_socket(collector, text, area, err);
-	if (major(text->device) == 0 && path_starts(text, "/[aio]") && area_is_shared(text))
+	if (major(text->device) == 0 && area_text_path_starts(text, "/[aio]") &&
+	    area_is_shared(text))
 		return aio_collect_area(collector->target, area, collector->mm, err);
 	if (is_map(text))
 		return collect_map(collector, text, area, err);
@@ -541,9 +370,9 @@ static VmaEntry *new_area(struct target *target, const struct area_text *text)
 		      : text->droppable	   ? MAP_DROPPABLE
 					   : MAP_PRIVATE;
 	area->status = VMA_REGULAR;
-	if (path_is(text, "[vdso]"))
+	if (area_text_has_path(text, "[vdso]"))
 		area->status |= VMA_VDSO;
-	else if (path_is(text, "[vvar]") || path_is(text, "[vvar_vclock]"))
+	else if (area_text_has_path(text, "[vvar]") || area_text_has_path(text, "[vvar_vclock]"))
 		area->status |= VMA_VVAR;
 	area->fd = -1;
 	return area;
@@ -590,11 +419,11 @@ static int collect_from_text(struct target *target, const char *text, MmEntry *m
 
 	if (shared_device(target, &collector.shared_device, err))
 		return -1;
-	while (read_area(&text, &area_text)) {
+	while (area_text_read(&text, &area_text)) {
 		VmaEntry *area;
 
 		/* Not of the task: the kernel shows it in every address space. */
-		if (path_is(&area_text, "[vsyscall]"))
+		if (area_text_has_path(&area_text, "[vsyscall]"))
 			continue;
 		area = new_area(target, &area_text);
 		if (collect_area(&collector, &area_text, area, err)) {

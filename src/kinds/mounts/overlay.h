@@ -45,10 +45,14 @@ struct overlay_layers {
 
 int overlay_list(const char *options, struct overlay_layers *layers, struct error *err);
 
-/* overlay.c: in a namespace of the tree, or in nestor's own (NULL). -1 with errno. */
+/* overlay-find.c: in a namespace of the tree, or in nestor's own (NULL). -1 with errno. */
 struct live_namespace;
 int overlay_open_layer(const struct live_namespace *namespace, struct overlay_layers *layers,
 		       size_t index);
+/* Finds all at dump, and records where they were named. */
+struct live_superblock;
+int overlay_find_layers(const struct live_superblock *superblock, MntEntry *entry,
+			struct error *err);
 
 /*
  * overlay-handle.c: the path, from the root of an overlay, of something in it; NULL if that cannot
@@ -63,7 +67,6 @@ char *overlay_path_of_handle(struct collect *collect, const struct live_namespac
  * overlay-real.c: are they what their names lead to? If not, or if those are not there, they are
  * looked for, and it is recorded where they are. 1; 0: they are to be found nowhere; -1.
  */
-struct live_superblock;
 struct overlay_named {
 	struct overlay_layers *layers;
 	const struct live_namespace *namespace; /* where names lead; NULL: nestor's own */

@@ -244,7 +244,7 @@ int mount_revealed_collect(struct live_namespace *namespace_, struct error *err)
 /* overlay-hidden.c: the same for each tmpfs that nothing but overlays in the tree have. */
 int overlay_hidden_find(struct collect *collect, mount_found *found, struct error *err);
 
-/* overlay.c: of one that is bound from nestor's own: from where its layers are named. */
+/* overlay-find.c: of one that is bound from nestor's own: from where its layers are named. */
 int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, struct error *err);
 
 /*

@@ -91,7 +91,13 @@ struct watched_place {
  */
 char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 			  uint32_t *ret_mount_id);
-/* The same by a mount of nestor's own. */
+/*
+ * A mount of the tree that the kernel tells by its number alone; 0: any of this file system. Its
+ * record, and where it is mounted; false: the tree has none.
+ */
+bool mount_of_number(struct collect *collect, uint32_t number, dev_t device, uint32_t *ret_mount_id,
+		     const char **ret_path);
+/* The same as mount_path_of_inode by a mount of nestor's own. */
 struct mount_line;
 char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
 			      struct watched_place *place);

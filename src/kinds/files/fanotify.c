@@ -3,6 +3,8 @@
  * fanotify(7): a group and its marks, of inodes, mounts and file systems. Marks come when the tree
  * is complete, so that no work of the restore is reported.
  *
+ * Mounts and file systems are found in nestor's own mount namespace, or in one of the tree.
+ *
  * Refused: events that nobody has read, as they cannot be put back (where all of a mount or file
  * system is watched, that is soon so by what nestor itself opens); permission events of mounts and
  * file systems, which nestor would wait for in vain while who answers is stopped; and marks of
@@ -11,6 +13,7 @@
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
 #include "kinds/files/watched-inode.h"
+#include "kinds/places.h"
 
 #include "base/cleanup.h"
 #include "base/procfs.h"
@@ -67,26 +70,62 @@ static int check_unread(const struct open_file *file, struct error *err)
 	return fail_passing(err);
 }
 
-/* Where a mount is, by its id, or any of a device: the whole of it. */
-static const char *find_mountpoint(struct collect *collect, uint32_t mount_id, uint32_t device,
-				   struct error *err)
+static dev_t device_of(uint32_t kernel_device)
+{
+	return makedev(kernel_device >> 20, kernel_device & 0xfffff);
+}
+
+/* Does its path lead to it, or is it hidden? Of a whole file system any mount does. */
+static bool is_reached(const struct mount_line *mount, bool by_number)
+{
+	struct statx found;
+
+	if (statx(AT_FDCWD, mount->mountpoint, AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, STATX_MNT_ID,
+		  &found) < 0)
+		return false;
+	return by_number ? found.stx_mnt_id == mount->id
+			 : makedev(found.stx_dev_major, found.stx_dev_minor) == mount->device;
+}
+
+/* In nestor's own namespace: a mount by its number, or any of a device; NULL: there is none. */
+static int find_own_mount(struct collect *collect, uint32_t number, dev_t device,
+			  const char **ret_path, struct error *err)
 {
 	struct mount_line *mounts;
 	size_t n_mounts;
 	char *text;
 
-	if (procfs_read(collect->arena, AT_FDCWD, "/proc/self/mountinfo", &text) < 0) {
-		fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/mountinfo");
-		return NULL;
-	}
+	*ret_path = NULL;
+	if (procfs_read(collect->arena, AT_FDCWD, "/proc/self/mountinfo", &text) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/self/mountinfo");
 	if (mountinfo_parse(text, collect->arena, &mounts, &n_mounts, err))
-		return NULL;
-	for (size_t i = 0; i < n_mounts; i++)
-		if (mount_id ? mounts[i].id == mount_id
-			     : mounts[i].device == makedev(device >> 20, device & 0xfffff))
-			return mounts[i].mountpoint;
-	fail(err, ERR_UNSUPPORTED_FILE, "a mount that is watched is not to be seen from here");
-	return NULL;
+		return -1;
+	for (size_t i = 0; i < n_mounts && !*ret_path; i++)
+		if ((number ? mounts[i].id == number : mounts[i].device == device) &&
+		    is_reached(&mounts[i], number != 0))
+			*ret_path = mounts[i].mountpoint;
+	return 0;
+}
+
+/* A mount, or the whole of a file system, by any mount of it. */
+static int read_mount(const struct open_file *file, uint32_t number, FanotifyMarkEntry *mark,
+		      struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	dev_t device = device_of(mark->s_dev);
+	uint32_t mount_id = number;
+	const char *path;
+
+	if (find_own_mount(collect, number, device, &path, err))
+		return fail_while(err, "%s", file->what);
+	if (!path && !mount_of_number(collect, number, device, &mount_id, &path))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s watches a mount that is not to be seen from here", file->what);
+	mark->me =
+		snapshot_new(collect->snapshot, FANOTIFY_MOUNT_MARK_ENTRY, FanotifyMountMarkEntry);
+	mark->me->mnt_id = mount_id;
+	mark->me->path = arena_string(collect->arena, path);
+	return 0;
 }
 
 static int read_place(const struct open_file *file, const char *line, FanotifyMarkEntry *mark,
@@ -111,14 +150,7 @@ static int read_place(const struct open_file *file, const char *line, FanotifyMa
 	else
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s has a mark of an unknown type",
 			    file->what);
-	const char *path = find_mountpoint(collect, mount_id, mark->s_dev, err);
-	if (!path)
-		return fail_while(err, "%s", file->what);
-	mark->me =
-		snapshot_new(collect->snapshot, FANOTIFY_MOUNT_MARK_ENTRY, FanotifyMountMarkEntry);
-	mark->me->mnt_id = mount_id;
-	mark->me->path = arena_string(collect->arena, path);
-	return 0;
+	return read_mount(file, mount_id, mark, err);
 }
 
 static int add_mark(const struct open_file *file, const char *line, FanotifyFileEntry *record,
@@ -168,6 +200,13 @@ static int fanotify_collect(const struct open_file *file, FileEntry *entry, stru
 
 /* ---- Restore ---- */
 
+/* NULL: it is one of nestor's own namespace, with a path there. */
+static const MntEntry *mount_in_tree(const struct snapshot *snapshot,
+				     const FanotifyMountMarkEntry *mark)
+{
+	return snapshot_mount(snapshot, mark->mnt_id, NULL, NULL);
+}
+
 static int check_mark(const struct snapshot *snapshot, const FileEntry *entry,
 		      const FanotifyMarkEntry *mark, struct error *err)
 {
@@ -178,7 +217,7 @@ static int check_mark(const struct snapshot *snapshot, const FileEntry *entry,
 		return mark->ie ? watched_inode_check(snapshot, entry->id, mark->ie->f_handle, err)
 				: fail(err, ERR_IMAGE_INVALID, "file %u has a mark of nothing",
 				       entry->id);
-	if (!mark->me || !mark->me->path)
+	if (!mark->me || (!mark->me->path && !mount_in_tree(snapshot, mark->me)))
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "file %u has a mark of a mount without path", entry->id);
 	return 0;
@@ -255,23 +294,36 @@ static int mark_path(int fd, const FanotifyMarkEntry *mark, const char *path)
 		       : 0;
 }
 
+/* What it watches, opened so that nobody is told (O_PATH), and its name for people. */
+static int open_marked(struct file_opener *opener, const FanotifyMarkEntry *mark,
+		       const char **ret_name, struct error *err)
+{
+	const MntEntry *mount = mark->me ? mount_in_tree(opener->snapshot, mark->me) : NULL;
+	char path[64];
+
+	if (mark->type == MARK_TYPE__INODE) {
+		*ret_name = mark->ie->f_handle->path ?: "a file without a name";
+		return watched_inode_open(opener, mark->s_dev, mark->ie->f_handle, path, err);
+	}
+	*ret_name = mount ? mount->mountpoint : mark->me->path;
+	int fd = mount ? mounts_open(opener, mark->me->mnt_id, mount->mountpoint, O_PATH)
+		       : open(mark->me->path, O_PATH | O_CLOEXEC);
+	return fd >= 0 ? fd : fail_errno(err, ERR_FILE_MISSING, "cannot open %s", *ret_name);
+}
+
 static int mark_again(struct file_opener *opener, int fd, const FanotifyMarkEntry *mark,
 		      struct error *err)
 {
-	char path[64] = "";
-	autoclose int watched = -1;
+	const char *name;
+	char path[64];
+	autoclose int watched = open_marked(opener, mark, &name, err);
 
-	if (mark->type == MARK_TYPE__INODE) {
-		watched = watched_inode_open(opener, mark->s_dev, mark->ie->f_handle, path, err);
-		if (watched < 0)
-			return -1;
-	}
-	if (mark_path(fd, mark, mark->ie ? path : mark->me->path) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mark %s",
-				  !mark->ie		     ? mark->me->path
-				  : mark->ie->f_handle->path ? mark->ie->f_handle->path
-							     : path);
-	return 0;
+	if (watched < 0)
+		return -1;
+	snprintf(path, sizeof path, "/proc/self/fd/%d", watched);
+	return mark_path(fd, mark, path) < 0
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot mark %s", name)
+		       : 0;
 }
 
 static int fanotify_connect(struct file_opener *opener, const FileEntry *entry, int fd,

@@ -162,6 +162,23 @@ char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 	return NULL;
 }
 
+bool mount_of_number(struct collect *collect, uint32_t number, dev_t device, uint32_t *ret_mount_id,
+		     const char **ret_path)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
+			if (number ? line->id != number : line->device != device || line->removed)
+				continue;
+			*ret_mount_id = line->id;
+			*ret_path = line->mountpoint;
+			return true;
+		}
+	return false;
+}
+
 /* ---- in nestor's own namespace ---- */
 
 /* Its name, if that leads back to the inode. */

@@ -161,25 +161,40 @@ static int find_family(struct open_file *file, struct error *err)
 	return 0;
 }
 
-int open_file_collect(struct open_file *file, struct description *description, struct error *err)
+/* Where the kind says that it has recorded the same before, that is what it is. */
+static int collect_as(struct open_file *file, const struct file_kind *kind,
+		      struct description *description, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 
+	file->id = collect->next_file_id;
+	FileEntry *entry = new_entry(collect, kind, file->id);
+	if (kind->collect(file, entry, err))
+		return -1;
+	bool known = entry->id != file->id;
+	if (known)
+		entry = snapshot_file(collect->snapshot, entry->id);
+	if (!entry)
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s was refused before", file->what);
+	if (!(known && file->number == UINT32_MAX) && collect_aspects(file, entry, err))
+		return -1;
+	if (!known) {
+		collect->next_file_id++;
+		snapshot_add_file(collect->snapshot, entry);
+	}
+	description->id = entry->id;
+	description->type = entry->type; /* that of what has taken its place, if it is lost */
+	return 0;
+}
+
+int open_file_collect(struct open_file *file, struct description *description, struct error *err)
+{
 	if (find_file_system(file, err) || find_family(file, err))
 		return -1;
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++) {
 		if (!(*kind)->recognise(file))
 			continue;
-		file->id = collect->next_file_id;
-		FileEntry *entry = new_entry(collect, *kind, file->id);
-		if ((*kind)->collect(file, entry, err) || collect_aspects(file, entry, err))
-			return -1;
-		collect->next_file_id++;
-		snapshot_add_file(collect->snapshot, entry);
-		description->id = file->id;
-		description->type =
-			entry->type; /* that of what has taken its place, if it is lost */
-		return 0;
+		return collect_as(file, *kind, description, err);
 	}
 	if (file->link[0] == '/' && file->number != UINT32_MAX)
 		return fail(err, ERR_UNSUPPORTED_FILE,

@@ -11,6 +11,7 @@
 #include "kinds/places.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 /* What collect_path has registered. */
 struct known_path {
@@ -76,7 +77,9 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 
 	if (open_file_read_link(&file, err) || mount_id_of_file(&file, &file.mount_id, err))
 		return -1;
-	const struct known_path *known = find_path(state, &file);
+	/* By description: what the driver of a FUSE in the tree knows it by. */
+	bool apart = S_ISREG(file.stat.st_mode) && collect_is_silent(collect, file.stat.st_dev);
+	const struct known_path *known = apart ? NULL : find_path(state, &file);
 	if (known) {
 		*ret_file_id = known->id;
 		return 0;
@@ -85,7 +88,8 @@ int collect_path(struct target *target, const char *link_name, uint32_t open_fla
 		arena_printf(collect->arena, "pid %d: %s (%s)", target->pid, link_name, file.link);
 	if (open_file_collect(&file, &description, err))
 		return -1;
-	remember_path(collect, &file, description.id);
+	if (!apart)
+		remember_path(collect, &file, description.id);
 	*ret_file_id = description.id;
 	return 0;
 }

@@ -104,7 +104,8 @@ char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *
 
 /*
  * Of a file system whose driver is in the tree, which is asked for nothing (FUSE): 1, and all that
- * the record has of it; 0: of another one.
+ * the record has of it, or the id of another one, which has the same description; 0: of another
+ * one.
  */
 int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct error *err);
 

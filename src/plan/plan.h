@@ -296,6 +296,12 @@ uint64_t plan_borrow(struct plan *plan, struct program *program, uint32_t source
 /* Not needed for now: it is closed where descriptors are scarce, and fetched again. */
 void plan_give_back(struct plan *plan, struct program *program, uint32_t source);
 
+/* lower/let-in.c: what `enter` adds runs as somebody whom the file system of the file lets in. */
+typedef void plan_entering(struct plan *plan, struct program *program, uint32_t file_id,
+			   const void *data);
+void plan_let_in(struct plan *plan, struct program *program, uint32_t file_id, plan_entering *enter,
+		 const void *data);
+
 /*
  * The same where none of that holds yet, at the start of any program (task_kind.hand_down): the
  * descriptor has to be let go of before the process makes others.

@@ -14,6 +14,7 @@
 #include <linux/fuse.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
@@ -21,7 +22,7 @@
 #include <unistd.h>
 
 enum { NODES = 16, ROOM = 256 << 10, LONGEST = 64 };
-enum { ROOT = 1, APPLICATIONS = 40, ONE, CONTENT, WHO, CACHED };
+enum { ROOT = 1, APPLICATIONS = 40, ONE, CONTENT, WHO, CACHED, PROGRAM, PAGES };
 enum { HANDLES = 32, FIRST_HANDLE = 77000 };
 
 /* What the driver serves: numbers of nodes are their places, and more. */
@@ -32,6 +33,7 @@ struct node {
 	int64_t lookups;
 	char text[LONGEST];
 	size_t size;
+	char *content; /* instead of the text */
 };
 
 static struct node nodes[NODES] = {
@@ -51,6 +53,9 @@ static struct node nodes[NODES] = {
 	  .mode = S_IFREG | 0644,
 	  .text = "0123456789",
 	  .size = 10 },
+	/* A copy of the scenario, and pages of numbers, where the scenario asks for them. */
+	{ .parent = ONE, .name = "program", .mode = S_IFREG | 0755 },
+	{ .parent = ONE, .name = "pages", .mode = S_IFREG | 0644 },
 };
 static uint64_t handles[HANDLES]; /* nodes, by the number of the handle from the first one on */
 static int devices[2];
@@ -158,6 +163,9 @@ static void read_from(int fd, const struct fuse_in_header *in, const struct fuse
 	char text[LONGEST];
 
 	check_handle(in, read->fh);
+	if (node->content)
+		return reply(fd, in->unique, 0, node->content + at,
+			     node->size - at < read->size ? node->size - at : read->size);
 	memcpy(text, node->text, LONGEST);
 	if (in->nodeid == WHO)
 		snprintf(text, sizeof text, "%llu", (unsigned long long)read->fh);
@@ -219,7 +227,7 @@ static void answer(int fd, char *room, ssize_t size)
 	case FUSE_OPEN:
 	case FUSE_OPENDIR: {
 		struct fuse_open_out out = {
-			.open_flags = in->nodeid == CACHED ? FOPEN_KEEP_CACHE : FOPEN_DIRECT_IO,
+			.open_flags = in->nodeid >= CACHED ? FOPEN_KEEP_CACHE : FOPEN_DIRECT_IO,
 		};
 		if (node)
 			out.fh = new_handle(in->nodeid);
@@ -234,6 +242,10 @@ static void answer(int fd, char *room, ssize_t size)
 		const struct fuse_write_in *write = rest;
 		struct fuse_write_out out = { .size = write->size };
 		check_handle(in, write->fh);
+		if (node->content && write->offset + write->size <= node->size) {
+			memcpy(node->content + write->offset, write + 1, write->size);
+			return reply(fd, in->unique, 0, &out, sizeof out);
+		}
 		if (write->offset + write->size > LONGEST)
 			return reply(fd, in->unique, -ENOSPC, NULL, 0);
 		memcpy(node->text + write->offset, write + 1, write->size);
@@ -294,6 +306,39 @@ static int serve(void *unused)
 				      "clone: %s", strerror(errno));
 		cloned = true;
 	}
+}
+
+static inline void add_content(uint64_t number, const char *name, char *content, size_t size)
+{
+	for (int i = 0; i < NODES; i++)
+		if (nodes[i].name && !strcmp(nodes[i].name, name)) {
+			nodes[i].number = number;
+			nodes[i].content = content;
+			nodes[i].size = size;
+		}
+}
+
+/* What each page begins with is its number, and 7. */
+static inline void add_pages(unsigned n)
+{
+	char *content = calloc(n, 4096);
+
+	for (unsigned i = 0; content && i < n; i++)
+		((unsigned *)(content + i * 4096UL))[0] = i + 7;
+	add_content(PAGES, "pages", content, n * 4096UL);
+}
+
+static inline void add_program(void)
+{
+	struct stat found = { .st_size = 0 };
+	int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	scenario_need(fd >= 0 && fstat(fd, &found) == 0, "no program: %s", strerror(errno));
+	char *content = malloc((size_t)found.st_size);
+	scenario_need(content && read(fd, content, (size_t)found.st_size) == found.st_size,
+		      "cannot read it");
+	close(fd);
+	add_content(PROGRAM, "program", content, (size_t)found.st_size);
 }
 
 /* Mounts it on "fs", and has a child serve it. */

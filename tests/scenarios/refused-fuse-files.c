@@ -3,8 +3,8 @@
  * name: refused-fuse-files
  * promise: what is open in a file system whose driver is in the tree (FUSE) is refused by name,
  *	and nobody waits for the driver, which stands still: what has no name any more, what the
- *	kernel writes later, or may have locks that only the driver knows, directories of threads,
- *	and all that is on a mount of somebody outside
+ *	kernel has kept back of what was written to shared memory, what may have locks that only the
+ *	driver knows, directories of threads, and all that is on a mount of somebody outside
  * flavours: flat
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse
@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 static const char content[] = "fs/by-app/one/content";
@@ -33,6 +34,17 @@ static void *part(void *unused)
 	return NULL;
 }
 
+/* Nobody has a descriptor of it. */
+static void write_later(void)
+{
+	int fd = open("fs/by-app/one/pages", O_RDWR | O_CLOEXEC);
+	char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	scenario_need(fd >= 0 && memory != MAP_FAILED, "mmap: %s", strerror(errno));
+	close(fd);
+	memory[0] = 'A';
+}
+
 static void reach(pthread_t *ret_thread)
 {
 	fds[0] = open(content, O_RDONLY | O_CLOEXEC);
@@ -40,6 +52,8 @@ static void reach(pthread_t *ret_thread)
 	scenario_need(fds[0] >= 0 && fds[1] >= 0, "open: %s", strerror(errno));
 	if (strcmp(how, "removed") == 0)
 		scenario_need(unlink(content) == 0, "unlink: %s", strerror(errno));
+	if (strcmp(how, "later") == 0)
+		write_later();
 	if (strcmp(how, "thread") != 0)
 		return;
 	close(fds[0]);
@@ -58,7 +72,7 @@ int main(int argc, char **argv)
 				      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
 			      "a mount namespace: %s", strerror(errno));
 	if (strcmp(how, "later") == 0)
-		more_flags = FUSE_WRITEBACK_CACHE;
+		add_pages(1);
 	if (strcmp(how, "locks") == 0)
 		more_flags = FUSE_POSIX_LOCKS;
 	pid_t driver = serve_fs();

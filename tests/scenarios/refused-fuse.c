@@ -2,11 +2,11 @@
 /*
  * name: refused-fuse
  * promise: a file system whose driver is in the tree (FUSE) is refused by name, and nobody waits
- *	for the driver, which stands still: while a file of it is mapped or watched, or something is
+ *	for the driver, which stands still: while a file of it is watched, or something is
  *	mounted on a directory of it
  * flavours: flat
  * needs: kernel_memory device:fuse
- * arguments: mapped watched below
+ * arguments: watched below
  * refused: unsupported-mount
  */
 #include "fuse-driver.h"
@@ -15,7 +15,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/inotify.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 
 static const char content[] = "fs/by-app/one/content";
@@ -25,9 +24,6 @@ static void reach(const char *how)
 	int fd = open(content, O_RDONLY | O_CLOEXEC);
 
 	scenario_need(fd >= 0, "open: %s", strerror(errno));
-	if (strcmp(how, "mapped") == 0)
-		scenario_need(mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, fd, 0) != MAP_FAILED,
-			      "mmap: %s", strerror(errno));
 	if (strcmp(how, "watched") == 0)
 		scenario_need(inotify_add_watch(inotify_init1(IN_CLOEXEC), "fs/by-app", IN_CREATE) >
 				      0,

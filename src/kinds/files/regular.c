@@ -14,8 +14,9 @@
  * what they wait for cannot be seen: pressure.c. The kernel's log: kernel-log.c. A file whose name
  * is gone while a hard link remains: linked.c.
  * Of a FUSE whose driver is in the tree, directories and files come back by the handles that it
- * gave, with --enable-fs fuse; refused where names are gone, where the kernel writes later
- * (writeback cache), and where the driver alone knows of locks: kinds/mounts/fuse-files.c.
+ * gave, with --enable-fs fuse; refused where names are gone, where the kernel does not get rid of
+ * what was written (shared memory of which nobody has a descriptor), and where the driver alone
+ * knows of locks: kinds/mounts/fuse-files.c.
  * That /proc/swaps has changed since it was polled last is lost: who asks takes it away.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
@@ -266,6 +267,7 @@ static int regular_collect(const struct open_file *file, FileEntry *entry, struc
 		return 0;
 	}
 	int served = mount_served_collect(file, reg, err);
+	entry->id = reg->id;
 	if (served)
 		return served < 0 ? -1 : 0;
 	const char *kernel_path;

@@ -276,9 +276,10 @@ static uint64_t map_data(struct program *program, const MmEntry *mm)
  * The kernel takes the executable's descriptor from the struct, but its number is known only when
  * the program runs: a copy is made above all numbers of the tree, its number stored in place.
  */
-static void set_map(struct plan *plan, struct program *program, const MmEntry *mm)
+static void set_map(struct plan *plan, struct program *program, uint32_t exe_file_id,
+		    const void *mm)
 {
-	uint64_t slot = plan_borrow(plan, program, plan_source(plan, SOURCE_FILE, mm->exe_file_id));
+	uint64_t slot = plan_borrow(plan, program, plan_source(plan, SOURCE_FILE, exe_file_id));
 	uint64_t data = map_data(program, mm);
 	struct op *copy = program_call(program, SYS_fcntl, 0, F_DUPFD_CLOEXEC, plan->first_source);
 
@@ -303,7 +304,7 @@ static int memory_plan(const struct planning *planning, struct error *err)
 	inherited_drop(program, &inherited);
 	if (vdso_plan(plan, task, program, err))
 		return -1;
-	set_map(plan, program, task->mm);
+	plan_let_in(plan, program, task->mm->exe_file_id, set_map, task->mm);
 	if (protection_keys_plan_begin(plan, task->mm, program, err) ||
 	    areas_plan_map(plan, task, program, areas, &inherited, err))
 		return -1;

@@ -185,7 +185,11 @@ static int collect_file(struct collector *collector, const struct area_text *tex
 		.path = text->path,
 		.path_length = text->path_length,
 	};
-	struct mapped_file *file = mapped_file(collector->target->collect, &name);
+	/* What a process of the tree serves (FUSE) it knows by description, not by name. */
+	struct mapped_file apart = { .name = name };
+	struct mapped_file *file = collect_is_silent(collector->target->collect, text->device)
+					   ? &apart
+					   : mapped_file(collector->target->collect, &name);
 
 	if (!file->known && collect_new_file(collector->target, text, file, err))
 		return -1;

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What the tree has open in a FUSE whose driver is in the tree, and who has directories there. The
+ * What the tree has open in a FUSE whose driver is in the tree, has mapped or executes, and who has
+ * directories there. The
  * driver stands still while it is dumped, so nobody asks for anything: where it is and by which
  * numbers the driver knows it, its node and, of what is open, a handle, the kernel's memory says.
  * Restored it is opened by whom the driver serves, and nestor, which answers meanwhile
  * (fuse-play.c), says the same handle. The driver is told nothing of that, and finds all as it was.
  * That it has nothing besides that would be lost only who knows it can say (--enable-fs fuse).
  *
+ * What is mapped is opened likewise: pages that are the task's own are in the images, all others
+ * the driver is asked for later. What was written and it has not got yet, fuse-written.c waits for;
+ * size and times are the kernel's where it writes later (writeback cache).
+ *
  * Who is not of the user namespace of what others may use too, and whom the driver does not
- * serve, cannot change to a directory there.
+ * serve, cannot change to a directory there, or execute anything (PR_SET_MM_MAP).
  */
 #include "kinds/mounts/fuse.h"
 
 #include "base/cleanup.h"
 #include "base/names.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/survey.h"
@@ -39,28 +45,49 @@ static bool is_path(const struct open_file *file)
 	return file->number == UINT32_MAX;
 }
 
+/* By its descriptor, by what it has mapped, or executes. */
+static bool is_opened(const struct open_file *file)
+{
+	return is_path(file) ? S_ISREG(file->stat.st_mode) : !(file->flags & O_PATH);
+}
+
+/* Whoever has it for that has to be let in. */
+static bool is_entered(const struct open_file *file)
+{
+	return is_path(file) &&
+	       (S_ISDIR(file->stat.st_mode) || strcmp(file->proc_name, "exe") == 0);
+}
+
 /* Cannot it be kept, and why? NULL: it can. */
 static const char *reason(const struct open_file *file, const struct fuse_file *found,
 			  const MntEntry *mount)
 {
-	bool opened = !is_path(file) && !(file->flags & O_PATH);
 	bool regular = S_ISREG(file->stat.st_mode);
 
 	if (!regular && !S_ISDIR(file->stat.st_mode))
 		return "and is neither a directory nor a regular file";
 	if (!found->has_name)
 		return "and has no name there any more";
-	if (is_path(file) && found->for_others && mount->has_userns_id)
+	if (is_entered(file) && found->for_others && mount->has_userns_id)
 		return "which others than who mounted it may use, in a user namespace";
 	if (found->has_owner)
 		return "and has an owner, who is sent signals (F_SETOWN)";
-	if (!opened || !regular)
+	if (!is_opened(file) || !regular)
 		return NULL;
-	return found->writes_back ? "which writes later what is written to it (writeback cache)"
-	       : found->locks	  ? "which keeps locks of files that nobody else knows"
+	return found->writes_back && !found->has_times
+		       ? "which writes later what is written to it (writeback cache)"
+	       : found->locks ? "which keeps locks of files that nobody else knows"
 	       : found->open_flags & ~(uint32_t)FUSE_OPEN_FLAGS
 		       ? "and was opened in a way that is not known"
 		       : NULL;
+}
+
+/* What of f_flags a descriptor shows (fdinfo). */
+static uint32_t shown_flags(uint32_t flags)
+{
+	enum { FOR_EXECUTION = 040 /* __FMODE_EXEC */ };
+
+	return flags & ~(uint32_t)(O_CLOEXEC | FOR_EXECUTION);
 }
 
 static void fill(const struct open_file *file, const struct fuse_file *found, uint32_t mount_id,
@@ -74,7 +101,8 @@ static void fill(const struct open_file *file, const struct fuse_file *found, ui
 	fuse->uid = found->for_others ? 0 : found->uid;
 	fuse->gid = found->for_others ? 0 : found->gid;
 	if (is_path(file))
-		reg->flags = O_PATH | O_DIRECTORY;
+		reg->flags = S_ISDIR(file->stat.st_mode) ? O_PATH | O_DIRECTORY
+							 : shown_flags(found->flags);
 	fuse->has_handle = fuse->has_open_flags = !(reg->flags & O_PATH);
 	fuse->handle = found->handle;
 	fuse->open_flags = found->open_flags;
@@ -84,6 +112,38 @@ static void fill(const struct open_file *file, const struct fuse_file *found, ui
 	reg->has_size = reg->has_modified = false;
 	reg->size = 0;
 	reg->modified = 0;
+}
+
+static struct table *known_descriptions(struct collect *collect)
+{
+	static const char owner;
+	void **kept = collect_state(collect, &owner);
+
+	if (!*kept)
+		*kept = arena_new(collect->arena, struct table);
+	return *kept;
+}
+
+/*
+ * One that is mapped, or executed, may be that of a descriptor too: then it is recorded once, by
+ * whoever came first; where it stands and how it was opened its descriptor says.
+ */
+static bool is_known(const struct open_file *file, uint64_t address, RegFileEntry *reg)
+{
+	struct collect *collect = file->target->collect;
+	struct table *known = known_descriptions(collect);
+	RegFileEntry *first = address ? table_find(known, address) : NULL;
+
+	if (address && !first)
+		table_add(known, collect->arena, address, reg);
+	if (!first)
+		return false;
+	if (!is_path(file)) {
+		first->flags = reg->flags;
+		first->pos = reg->pos;
+	}
+	reg->id = first->id;
+	return true;
 }
 
 static bool is_covered(const struct live_namespace *namespace, const struct mount_line *line,
@@ -101,8 +161,8 @@ int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct
 	struct collect *collect = file->target->collect;
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const struct live_namespace *namespace;
-	bool opened = !is_path(file) && !(file->flags & O_PATH);
 	struct fuse_file found;
+	uint64_t description = 0;
 
 	if (!collect_is_silent(collect, file->stat.st_dev))
 		return 0;
@@ -111,8 +171,7 @@ int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct
 		return fail_option(err, "--enable-fs", "fuse");
 	}
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	autoclose int proc_fd = opened ? target_open(file->target, "", O_PATH) : -1;
-	int64_t mount_id = fd < 0 || (opened && proc_fd < 0) ? -1 : survey_mount_id(fd);
+	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 	if (mount_id < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
@@ -123,14 +182,21 @@ int mount_served_collect(const struct open_file *file, RegFileEntry *reg, struct
 	if (!entry->fuse || !path_below(file->link, line->mountpoint) ||
 	    is_covered(namespace, line, file->link))
 		return refuse(file, "where its path does not lead to", err);
-	if (fuse_read_file(collect, fd, proc_fd, file->number, entry->fuse, &found))
+	if ((is_opened(file) && fuse_find_description(file, fd, &description)) ||
+	    fuse_read_file(collect, fd, description, entry->fuse, &found))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the kernel's memory",
 				  file->what);
 	const char *why = reason(file, &found, entry);
 	if (why)
 		return refuse(file, why, err);
+	if (S_ISREG(file->stat.st_mode) && found.to_be_written) {
+		fuse_note_written(file);
+		refuse(file, "which has not got yet what was written to it", err);
+		return fail_passing(err);
+	}
 	fill(file, &found, line->id, reg);
-	mount_detached_hold(file, line->id);
+	if (!is_known(file, description, reg))
+		mount_detached_hold(file, line->id);
 	return 1;
 }
 

@@ -12,6 +12,11 @@
  * What is open comes with the handle that its driver knows, one after the other: which one is
  * about to be opened, nestor says. Nobody closes it before the driver is back.
  *
+ * What is read is zeroes: only who gets pages of his own in their place does that (MAP_PRIVATE). At
+ * the end the kernel is told that it has nothing of the file (FUSE_NOTIFY_INVAL_INODE), and reads
+ * what somebody else needs from the driver. What is locked in memory (mlock) is read again then,
+ * too: when it is touched.
+ *
  * What is found holds until all is made; then the kernel is told that it does not
  * (FUSE_EXPIRE_ONLY, 6.2), and asks the driver, for whom nothing has changed. Older ones believe it
  * for a moment.
@@ -70,6 +75,9 @@ struct player {
 	int fd, user_fd;
 	bool expires;	/* what is found may be told to hold no more */
 	uint64_t *told; /* how often, like entry->fuse->nodes */
+	bool *read;	/* has anybody been given nothing but zeroes of it, likewise */
+	uint8_t *blank;
+	size_t most_blank;
 };
 
 static struct player **players_of(struct file_opener *opener)
@@ -124,11 +132,29 @@ struct answer {
 	};
 };
 
+enum { NANOSECONDS = 1000000000 };
+
+static uint32_t part_of(int64_t time)
+{
+	int64_t part = time % NANOSECONDS;
+
+	return (uint32_t)(part < 0 ? part + NANOSECONDS : part);
+}
+
+static int64_t seconds_of(int64_t time)
+{
+	return (time - part_of(time)) / NANOSECONDS;
+}
+
 static void fill_attributes(struct fuse_attr *attributes, const MntFuseNodeEntry *node)
 {
 	*attributes = (struct fuse_attr){
 		.ino = node->has_inode ? node->inode : node->node,
 		.size = node->size,
+		.mtime = (uint64_t)seconds_of(node->modified),
+		.mtimensec = part_of(node->modified),
+		.ctime = (uint64_t)seconds_of(node->changed),
+		.ctimensec = part_of(node->changed),
 		.mode = node->mode,
 		.nlink = S_ISDIR(node->mode) ? 2 : 1,
 		.blksize = 4096,
@@ -219,6 +245,41 @@ static size_t open_one(struct player *player, uint64_t node, bool directory, str
 	return sizeof answer->open;
 }
 
+static int send_answer(struct player *player, const void *answer, size_t size, struct error *err)
+{
+	ssize_t written;
+
+	do
+		written = write(player->fd, answer, size);
+	while (written < 0 && errno == EINTR);
+	/* ENOENT: whoever asked has been killed, or what has a new name is known by none. */
+	return written < 0 && errno != ENOENT
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
+				    player->entry->mountpoint)
+		       : 0;
+}
+
+/*
+ * Whoever is given private pages of his own has what they are copies of read first; who shares
+ * these reads them later, from who knows.
+ */
+static int give_blank(struct player *player, const struct fuse_in_header *in,
+		      const struct fuse_read_in *wanted, struct error *err)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+	struct fuse_out_header header = { .len = sizeof header, .unique = in->unique };
+
+	for (size_t i = 0; i < fuse->n_nodes; i++)
+		if (fuse->nodes[i]->node == in->nodeid)
+			player->read[i] = true;
+	if (wanted->size > player->most_blank)
+		header.error = -EIO;
+	else
+		header.len += wanted->size;
+	memcpy(player->blank, &header, sizeof header);
+	return send_answer(player, player->blank, header.len, err);
+}
+
 static size_t answer_to(struct player *player, const struct fuse_in_header *in, const uint8_t *rest,
 			struct answer *answer)
 {
@@ -249,20 +310,6 @@ static size_t answer_to(struct player *player, const struct fuse_in_header *in, 
 	}
 }
 
-static int send_answer(struct player *player, const void *answer, size_t size, struct error *err)
-{
-	ssize_t written;
-
-	do
-		written = write(player->fd, answer, size);
-	while (written < 0 && errno == EINTR);
-	/* ENOENT: whoever asked has been killed, or what has a new name is known by none. */
-	return written < 0 && errno != ENOENT
-		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot answer for %s",
-				    player->entry->mountpoint)
-		       : 0;
-}
-
 /* `room` ends with a zero. */
 static int answer_one(struct player *player, const uint8_t *room, size_t size, struct error *err)
 {
@@ -276,6 +323,8 @@ static int answer_one(struct player *player, const uint8_t *room, size_t size, s
 	if (in.opcode == FUSE_FORGET || in.opcode == FUSE_BATCH_FORGET ||
 	    in.opcode == FUSE_INTERRUPT)
 		return 0;
+	if (in.opcode == FUSE_READ)
+		return give_blank(player, &in, (const void *)(room + sizeof in), err);
 	more = answer_to(player, &in, room + sizeof in, &answer);
 	answer.header.unique = in.unique;
 	answer.header.len = (uint32_t)(sizeof answer.header + more);
@@ -287,12 +336,22 @@ static int answer_one(struct player *player, const uint8_t *room, size_t size, s
 }
 
 /* Zeroed, and no more of it is there than what is written to; NULL with errno. */
-static uint8_t *make_room(const MntFuseEntry *fuse, size_t *ret_size)
+static uint8_t *make_room(size_t size)
 {
-	*ret_size = LEAST_ROOM + fuse->max_write + BESIDE_WRITE;
-	void *room = mmap(NULL, *ret_size + 1, PROT_READ | PROT_WRITE,
+	void *room = mmap(NULL, size, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	return room == MAP_FAILED ? NULL : room;
+}
+
+/* For what is asked, with a zero behind it, and for what is answered to who reads. */
+static uint8_t *make_rooms(struct player *player, size_t *ret_size)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+
+	*ret_size = LEAST_ROOM + fuse->max_write + BESIDE_WRITE;
+	player->most_blank = ((size_t)fuse->max_pages + 1) * (size_t)sysconf(_SC_PAGESIZE);
+	player->blank = make_room(sizeof(struct fuse_out_header) + player->most_blank);
+	return player->blank ? make_room(*ret_size + 1) : NULL;
 }
 
 /* A descriptor of our own, and no other. */
@@ -344,13 +403,34 @@ static int expire(struct player *player, struct error *err)
 	return 0;
 }
 
+/* What was read of it goes, and what is mapped of it is read anew. */
+static int forget_content(struct player *player, struct error *err)
+{
+	const MntFuseEntry *fuse = player->entry->fuse;
+	struct {
+		struct fuse_out_header header;
+		struct fuse_notify_inval_inode_out inode;
+	} notice;
+
+	for (size_t i = 0; i < fuse->n_nodes; i++) {
+		if (!player->read[i])
+			continue;
+		notice.header = (struct fuse_out_header){ .len = sizeof notice,
+							  .error = FUSE_NOTIFY_INVAL_INODE };
+		notice.inode = (struct fuse_notify_inval_inode_out){ .ino = fuse->nodes[i]->node };
+		if (send_answer(player, &notice, sizeof notice, err))
+			return -1;
+	}
+	return 0;
+}
+
 static struct player *playing; /* in the child, of which it is the only work */
 
 static int play(void *data, struct error *err)
 {
 	struct player *player = playing;
 	size_t most;
-	uint8_t *room = make_room(player->entry->fuse, &most);
+	uint8_t *room = make_rooms(player, &most);
 	struct pollfd state = { .events = POLLIN };
 
 	(void)data;
@@ -370,7 +450,7 @@ static int play(void *data, struct error *err)
 		int ready = poll(&state, 1, over ? 0 : PAUSE_MS);
 		ssize_t size = ready > 0 ? read(player->fd, room, most) : ready;
 		if (ready <= 0 && over)
-			return expire(player, err);
+			return forget_content(player, err) ? -1 : expire(player, err);
 		if (size < 0 && errno == ENODEV)
 			return 0;
 		problems += size < 0;
@@ -409,6 +489,7 @@ static int send(struct file_opener *opener, const MntEntry *entry, struct error 
 	if (player->fd < 0)
 		return fail(err, ERR_IMAGE_INVALID, "nobody has the descriptor of its driver");
 	player->told = arena_array(opener->arena, uint64_t, entry->fuse->n_nodes + 1);
+	player->read = arena_array(opener->arena, bool, entry->fuse->n_nodes + 1);
 	player->stage = deputy_away_memory(&player->away, sizeof *player->stage, err);
 	if (!player->stage)
 		return -1;

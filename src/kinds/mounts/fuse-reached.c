@@ -32,29 +32,6 @@ static int refuse(const struct search *search, pid_t tid, const char *name, stru
 		    search->superblock->what, tid, name);
 }
 
-/* What this leads to: 1; 0: it is gone; -1 with err. */
-static int look(pid_t tid, const char *name, struct statx *ret, struct error *err)
-{
-	char path[96];
-
-	snprintf(path, sizeof path, "/proc/%d/%s", tid, name);
-	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, ret) == 0)
-		return 1;
-	return errno == ENOENT || errno == ESRCH
-		       ? 0
-		       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s", path);
-}
-
-static int check_link(const struct search *search, pid_t tid, const char *name, struct error *err)
-{
-	struct statx found;
-	int there = look(tid, name, &found, err);
-
-	if (there <= 0 || makedev(found.stx_dev_major, found.stx_dev_minor) != search->device)
-		return there < 0 ? -1 : 0;
-	return refuse(search, tid, name, err);
-}
-
 /* A watch of something in it (inotify_fdinfo, fanotify_fdinfo): 1; 0: none; -1 with errno. */
 static int watches(const struct target *target, uint32_t number, dev_t device)
 {
@@ -86,25 +63,12 @@ static int check_descriptor(const struct search *search, const struct target *ta
 	return 0;
 }
 
-static int check_memory(const struct search *search, const struct target *target, struct error *err)
-{
-	char wanted[32];
-	autofree char *text = NULL;
-
-	snprintf(wanted, sizeof wanted, " %02x:%02x ", major(search->device),
-		 minor(search->device));
-	return target_text(target, "maps", &text) > 0 && strstr(text, wanted)
-		       ? refuse(search, target->tid, "maps", err)
-		       : 0;
-}
-
 static int check_target(const struct search *search, struct target *target, struct error *err)
 {
 	const uint32_t *numbers;
 	size_t count;
 
-	if (check_link(search, target->tid, "exe", err) || check_memory(search, target, err) ||
-	    target_descriptors(target, &numbers, &count, err))
+	if (target_descriptors(target, &numbers, &count, err))
 		return -1;
 	for (size_t i = 0; i < count; i++)
 		if (check_descriptor(search, target, numbers[i], err))

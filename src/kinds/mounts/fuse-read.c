@@ -26,6 +26,7 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 #define PLACES(X)                                          \
 	X(FILE_PATH, "file", "f_path")                     \
 	X(FILE_DATA, "file", "private_data")               \
+	X(FILE_FLAGS, "file", "f_flags")                   \
 	X(FILE_OWNER, "file", "f_owner")                   \
 	X(OWNER_PID, "fown_struct", "pid")                 \
 	X(PATH_MOUNT, "path", "mnt")                       \
@@ -50,6 +51,7 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(GENERATION, "inode", "i_generation")             \
 	X(INODE_NUMBER, "inode", "i_ino")                  \
 	X(INODE_SIZE, "inode", "i_size")                   \
+	X(INODE_WRITTEN, "inode", "i_io_list")             \
 	X(HANDLE, "fuse_file", "fh")                       \
 	X(OPEN_FLAGS, "fuse_file", "open_flags")           \
 	X(FUSE_INODE, "fuse_inode", "inode")               \
@@ -68,7 +70,11 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(INITIALIZED, "fuse_conn", "initialized")         \
 	/* From here on: not every kernel has them. */     \
 	X(OVER_IO_URING, "fuse_conn", "io_uring")          \
-	X(OWNER_FILE, "fown_struct", "file")
+	X(OWNER_FILE, "fown_struct", "file")               \
+	X(MODIFIED, "inode", "i_mtime_sec")                \
+	X(MODIFIED_PART, "inode", "i_mtime_nsec")          \
+	X(CHANGED, "inode", "i_ctime_sec")                 \
+	X(CHANGED_PART, "inode", "i_ctime_nsec")
 
 /* Bits of the connection, and what FUSE_INIT calls them. */
 #define BITS(X)                                                            \
@@ -242,6 +248,34 @@ static void read_attributes(struct kernel_reader *by, uint64_t dentry, uint64_t 
 	*ret_size = kernel_pointer(by, inode, INODE_SIZE);
 }
 
+/* Are they told (6.11)? */
+static bool has_times(const struct kernel_reader *by)
+{
+	return by->places[MODIFIED].found && by->places[MODIFIED_PART].found &&
+	       by->places[CHANGED].found && by->places[CHANGED_PART].found;
+}
+
+static int64_t read_time(struct kernel_reader *by, uint64_t inode, size_t seconds, size_t part)
+{
+	const int64_t second = 1000000000, farthest = INT64_MAX / 2 / second - 1;
+	int64_t found = (int64_t)kernel_pointer(by, inode, seconds);
+
+	/* A driver may say anything. */
+	found = found > farthest ? farthest : found < -farthest ? -farthest : found;
+	return found * second + kernel_number(by, inode, part) % second;
+}
+
+static void read_times(struct kernel_reader *by, uint64_t dentry, MntFuseNodeEntry *node)
+{
+	uint64_t inode = kernel_pointer(by, dentry, DENTRY_INODE);
+
+	if (!has_times(by))
+		return;
+	node->has_modified = node->has_changed = true;
+	node->modified = read_time(by, inode, MODIFIED, MODIFIED_PART);
+	node->changed = read_time(by, inode, CHANGED, CHANGED_PART);
+}
+
 static void add_node(struct kernel_reader *by, struct collect *collect, uint64_t dentry,
 		     MntFuseEntry *fuse)
 {
@@ -260,6 +294,7 @@ static void add_node(struct kernel_reader *by, struct collect *collect, uint64_t
 	node->mode = mode_of(by, dentry);
 	read_attributes(by, dentry, &node->inode, &node->size);
 	node->has_inode = node->has_size = true;
+	read_times(by, dentry, node);
 	fuse->nodes = arena_grow(collect->arena, fuse->nodes, fuse->n_nodes, sizeof *fuse->nodes);
 	fuse->nodes[fuse->n_nodes++] = node;
 }
@@ -386,22 +421,31 @@ static bool has_owner(struct kernel_reader *by, uint64_t file)
 	return kernel_pointer(by, kernel_inside(by, file, FILE_OWNER), OWNER_PID) != 0;
 }
 
-/* Whoever closes a descriptor of his own of it would have the driver flush it. */
-static void read_opened(struct kernel_reader *by, uint64_t dentry, int proc_fd, uint32_t number,
+/* Is something of it, or of its attributes, still to be written by the kernel? */
+static bool is_to_be_written(struct kernel_reader *by, uint64_t dentry)
+{
+	uint64_t list = kernel_inside(by, kernel_pointer(by, dentry, DENTRY_INODE), INODE_WRITTEN);
+	uint64_t next;
+
+	kernel_bytes(by, list, &next, sizeof next);
+	return next != list;
+}
+
+static void read_opened(struct kernel_reader *by, uint64_t dentry, uint64_t file,
 			struct fuse_file *ret)
 {
-	uint64_t file = kernel_file_of(by, kernel_thread_of(by, proc_fd), (int)number);
-
 	if (kernel_pointer(by, kernel_inside(by, file, FILE_PATH), PATH_DENTRY) != dentry)
 		return kernel_has_changed(by);
 	ret->has_owner = has_owner(by, file);
+	ret->flags = kernel_number(by, file, FILE_FLAGS);
 	file = kernel_pointer(by, file, FILE_DATA);
 	ret->handle = kernel_pointer(by, file, HANDLE);
 	ret->open_flags = kernel_number(by, file, OPEN_FLAGS);
+	ret->to_be_written = is_to_be_written(by, dentry);
 }
 
-int fuse_read_file(struct collect *collect, int fd, int proc_fd, uint32_t number,
-		   MntFuseEntry *fuse, struct fuse_file *ret)
+int fuse_read_file(struct collect *collect, int fd, uint64_t description, MntFuseEntry *fuse,
+		   struct fuse_file *ret)
 {
 	struct kernel_reader *by;
 
@@ -417,10 +461,11 @@ int fuse_read_file(struct collect *collect, int fd, int proc_fd, uint32_t number
 	ret->uid = kernel_number(by, connection, USER);
 	ret->gid = kernel_number(by, connection, GROUP);
 	ret->writes_back = kernel_bit(by, connection, BIT_WRITEBACK);
+	ret->has_times = has_times(by);
 	ret->locks = !kernel_bit(by, connection, BIT_NO_LOCK) ||
 		     !kernel_bit(by, connection, BIT_NO_FLOCK);
-	if (proc_fd >= 0 && !by->failure)
-		read_opened(by, dentry, proc_fd, number, ret);
+	if (description && !by->failure)
+		read_opened(by, dentry, description, ret);
 	if (ret->has_name && !by->failure)
 		add_nodes(by, collect, fd, fuse);
 	return kernel_reader_end(by);

@@ -13,8 +13,8 @@
  * Only who mounted it gets in, unless others may (fuse_permissible_uidgid): what is looked for in
  * it is looked for with his ids.
  *
- * What is open there, and directories of tasks: fuse-files.c. Refused: requests on their way; what
- * is mapped, executed or watched in it (fuse-reached.c); files that are mounted by themselves, and
+ * What is open, mapped or executed there, and directories of tasks: fuse-files.c. Refused: requests
+ * on their way; what is watched in it (fuse-reached.c); files that are mounted by themselves, and
  * what is mounted on directories of it (fuse-served.c); io_uring and passthrough. What is on a
  * block device (fuseblk) is not mounted again.
  */
@@ -139,13 +139,19 @@ static bool leads_there(const MntFuseEntry *fuse, const char *path)
 	return true;
 }
 
+static bool is_time(int64_t time)
+{
+	return time <= INT64_MAX / 2 && time >= INT64_MIN / 2;
+}
+
 static bool are_nodes(const MntFuseEntry *fuse)
 {
 	for (size_t i = 0; i < fuse->n_nodes; i++) {
 		const MntFuseNodeEntry *node = fuse->nodes[i];
-		if (node->node <= 1 || (!S_ISDIR(node->mode) && !S_ISREG(node->mode)) ||
-		    node->mode > 0xffff || node->size > INT64_MAX || !*node->name ||
-		    strchr(node->name, '/') || strlen(node->name) > NAME_MAX)
+		if (!is_time(node->modified) || !is_time(node->changed) || node->node <= 1 ||
+		    (!S_ISDIR(node->mode) && !S_ISREG(node->mode)) || node->mode > 0xffff ||
+		    node->size > INT64_MAX || !*node->name || strchr(node->name, '/') ||
+		    strlen(node->name) > NAME_MAX)
 			return false;
 	}
 	return true;

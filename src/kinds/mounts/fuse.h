@@ -36,21 +36,31 @@ int fuse_read(const struct live_superblock *superblock, MntEntry *entry, uint64_
 struct fuse_file {
 	bool has_name;	  /* and all that is above it */
 	bool for_others;  /* than who mounted it */
-	bool writes_back; /* what is written stays with the kernel for a while */
+	bool writes_back; /* what is written stays with the kernel for a while, and so do times */
+	bool has_times;	  /* it can be told */
 	bool locks;	  /* the driver is told of locks, and nobody else */
 	uint32_t uid, gid;
 	uint64_t node;
-	/* Of a description: does it send signals; by which the driver knows it; FOPEN_* */
+	/*
+	 * Of a description: does it send signals; O_*; by which the driver knows it; FOPEN_*; has
+	 * the kernel kept back what was written to the file?
+	 */
 	bool has_owner;
+	uint32_t flags;
 	uint64_t handle;
 	uint32_t open_flags;
+	bool to_be_written;
 };
 /*
- * By a descriptor of ours (O_PATH), and that of a task, of which there is a directory in /proc; -1:
- * it is none. What leads there is added to the nodes. -1 with errno.
+ * By a descriptor of ours (O_PATH), and the description (fuse-mapped.c), 0: it is none. What leads
+ * there is added to the nodes. -1 with errno.
  */
-int fuse_read_file(struct collect *collect, int fd, int proc_fd, uint32_t number,
-		   MntFuseEntry *fuse, struct fuse_file *ret);
+int fuse_read_file(struct collect *collect, int fd, uint64_t description, MntFuseEntry *fuse,
+		   struct fuse_file *ret);
+/* fuse-mapped.c: by which address the kernel has the description of it. -1 with errno. */
+int fuse_find_description(const struct open_file *file, int fd, uint64_t *ret_address);
+/* fuse-written.c: what was written to it has to get to its driver before the next attempt. */
+void fuse_note_written(const struct open_file *file);
 /* st_dev, st_ino, st_mode and st_size of it. -1 with errno. */
 int fuse_look(struct collect *collect, int fd, struct stat *ret_stat);
 

@@ -295,6 +295,7 @@ const struct tree_kind mounts_tree_kind = {
 	.name = "mounts",
 	.read = mount_namespaces_collect,
 	.read_end = mount_namespaces_release,
+	.end = mounts_flush_written,
 	.make = mounts_make,
 	.close = mounts_close,
 	.descriptors = descriptors,

@@ -24,6 +24,8 @@ void mount_namespaces_release(struct collect *collect);
 
 extern const struct namespace_kind mount_namespace_kind;
 extern const struct tree_kind mounts_tree_kind;
+/* fuse-written.c: when the tree runs again. */
+void mounts_flush_written(struct collect *collect, bool ended);
 /* fuse-device.c */
 extern const struct file_kind fuse_device_kind;
 /* STAGE_FILES: who shares its fs cannot enter one. */

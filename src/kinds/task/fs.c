@@ -13,9 +13,7 @@
 #include "plan/plan.h"
 
 #include <fcntl.h>
-#include <linux/securebits.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 static int fs_collect(struct target *target, struct error *err)
@@ -74,56 +72,19 @@ static bool is_shared_with_earlier(const struct snapshot *snapshot, const struct
 	return false;
 }
 
-/* In a FUSE only who mounted it gets in; securebits keep the rights of who changes his ids. */
-static void plan_ids(struct program *program, const uint32_t *uids, const uint32_t *gids)
-{
-	program_call(program, SYS_setresgid, gids[0], gids[1], gids[2]);
-	program_call(program, SYS_setresuid, uids[0], uids[1], uids[2]);
-}
-
-static bool has_ids(const uint32_t *ids, uint32_t wanted)
-{
-	return ids[0] == wanted && ids[1] == wanted && ids[2] == wanted;
-}
-
-static bool lets_in(const struct facts *facts, const FuseFileEntry *fuse)
-{
-	return !fuse || !fuse->has_uid ||
-	       (has_ids(facts->uids, fuse->uid) && has_ids(facts->gids, fuse->gid));
-}
-
-/* Runs what `change` adds as somebody whom the file system lets in. */
-static void plan_as_known(struct plan *plan, struct program *program, uint32_t file_id,
-			  void (*change)(struct plan *plan, struct program *program,
-					 uint32_t file_id))
-{
-	const FuseFileEntry *fuse = snapshot_file(plan->snapshot, file_id)->reg->fuse;
-	const struct facts *facts = plan->facts;
-
-	if (lets_in(facts, fuse)) {
-		change(plan, program, file_id);
-		return;
-	}
-	const uint32_t uids[] = { fuse->uid, fuse->uid, fuse->uid };
-	const uint32_t gids[] = { fuse->gid, fuse->gid, fuse->gid };
-	program_call(program, SYS_prctl, PR_SET_SECUREBITS,
-		     facts->securebits | SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
-	plan_ids(program, uids, gids);
-	change(plan, program, file_id);
-	plan_ids(program, facts->uids, facts->gids);
-	program_call(program, SYS_prctl, PR_SET_SECUREBITS, facts->securebits, 0, 0, 0);
-}
-
-static void plan_change_directory(struct plan *plan, struct program *program, uint32_t file_id)
+static void plan_change_directory(struct plan *plan, struct program *program, uint32_t file_id,
+				  const void *unused)
 {
 	uint64_t slot = plan_borrow(plan, program, plan_source(plan, SOURCE_FILE, file_id));
 
+	(void)unused;
 	op_argument_from(program_call(program, SYS_fchdir, 0), 0, slot);
 }
 
-static void plan_change_root(struct plan *plan, struct program *program, uint32_t file_id)
+static void plan_change_root(struct plan *plan, struct program *program, uint32_t file_id,
+			     const void *unused)
 {
-	plan_change_directory(plan, program, file_id);
+	plan_change_directory(plan, program, file_id, unused);
 	program_call(program, SYS_chroot, program_data(program->set, ".", 2, 1));
 }
 
@@ -152,8 +113,8 @@ static int fs_plan(const struct planning *planning, struct error *err)
 	    thread_enters_fs(plan->snapshot, task, 0))
 		return 0;
 	if (has_own_root(plan->snapshot, fs->root_id))
-		plan_as_known(plan, program, fs->root_id, plan_change_root);
-	plan_as_known(plan, program, fs->cwd_id, plan_change_directory);
+		plan_let_in(plan, program, fs->root_id, plan_change_root, NULL);
+	plan_let_in(plan, program, fs->cwd_id, plan_change_directory, NULL);
 	if (fs->has_umask && fs->umask != plan->facts->umask)
 		op_expect(program_call(program, SYS_umask, fs->umask), plan->facts->umask);
 	return 0;

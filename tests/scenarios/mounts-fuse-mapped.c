@@ -2,9 +2,10 @@
 /*
  * name: mounts-fuse-mapped
  * promise: what is mapped from a file system whose driver is in the tree (FUSE), and programs that
- *	are executed from it, come back: pages of one's own with what they had, all others from the
- *	driver, which is asked by the handles that it gave, and hears of each that is let go; what is
- *	written to memory that is shared goes to the driver; nobody may write to what is executed
+ *	are executed from it, come back: pages of one's own with what they had, all others from
+ *	the driver, which is asked by the handles that it gave, and hears of each that is let go;
+ *	what is written to memory that is shared goes to the driver; nobody may write to what is
+ *	executed
  * flavours: flat three user user-three
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse

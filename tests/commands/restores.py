@@ -218,6 +218,25 @@ def cannot_be_given(place):
     must(done.returncode == 0 and "not to user 1234" in done.stderr, f"no warning:\n{done.stderr}")
 
 
+def limits_of_users(place):
+    """A user's limit of pending signals is set again without CAP_SYS_RESOURCE, too"""
+    without = ["setpriv", "--bounding-set=-sys_resource", "--inh-caps=-sys_resource"]
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    pid = place.start(f"exec prlimit --sigpending=100:200 {shlex.join(user)} sleep 1000")
+    must(tree.wait_for(lambda: tree.status_of(pid).get("Name") == "sleep", 5), "no start")
+
+    def limit():
+        with open(f"/proc/{pid}/limits", encoding="ascii") as lines:
+            return next(line for line in lines if "pending signals" in line)
+    before = limit()
+    place.dump(pid)
+    done = subprocess.run([*without, program(), "restore", "-D", place.images, "-d"],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+                          timeout=60)
+    must(done.returncode == 0 and limit() == before and " 100 " in before,
+         f"{before}{done.stderr}")
+
+
 def device_numbers(place):
     """What is on no device has the device number that it had, as long as nobody else has it"""
     names = ["first", "second", "third", "fourth"]
@@ -247,6 +266,6 @@ def device_numbers(place):
 
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
-    file_replaced, cannot_be_given, pid_in_use, outrun, systemd_reload, terminal_in_use,
-    executes_command, device_numbers,
+    file_replaced, cannot_be_given, limits_of_users, pid_in_use, outrun, systemd_reload,
+    terminal_in_use, executes_command, device_numbers,
 ]

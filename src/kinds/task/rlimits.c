@@ -10,19 +10,23 @@
  *
  * A task may have more signals pending, and timers that have one in reserve, than it may have new
  * ones: until all are there it has the hard limit, and the coordinator then sets what it had.
+ * Without CAP_SYS_RESOURCE that takes somebody with the task's ids, which have to be all the same.
  */
 #include "kinds/task/task.h"
 
 #include "base/compare.h"
 #include "collect/collect.h"
+#include "kernel/deputy.h"
 #include "plan/plan.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <linux/capability.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 /* By number, asm-generic/resource.h. */
 static const char *const names[RLIMIT_COUNT] = {
@@ -123,6 +127,42 @@ static struct rlimit limit_meanwhile(size_t resource, const RlimitEntry *limit,
 	return meanwhile;
 }
 
+static const RlimitEntry *pending_limit(const struct task *task)
+{
+	const TaskRlimitsEntry *limits = task->core->tc->rlimits;
+
+	return limits && limits->n_rlimits > RLIMIT_SIGPENDING ? limits->rlimits[RLIMIT_SIGPENDING]
+							       : NULL;
+}
+
+static bool applies(const struct planning *planning)
+{
+	const RlimitEntry *limit = pending_limit(planning->task);
+
+	if (!limit)
+		return false;
+	const struct rlimit *inherited = &planning->plan->facts->rlimits[RLIMIT_SIGPENDING];
+	const struct rlimit meanwhile = limit_meanwhile(RLIMIT_SIGPENDING, limit, inherited);
+	return differ(&meanwhile, &(struct rlimit){ limit->cur, limit->max });
+}
+
+/* One of another user namespace is ours, whoever it is there. */
+static int check_late(const struct planning *planning, struct error *err)
+{
+	const struct task *task = planning->task;
+	const CredsEntry *creds = task->core->thread_core->creds;
+
+	if (!applies(planning) || task->user_namespace->depth ||
+	    facts_has_capability(planning->plan->facts, CAP_SYS_RESOURCE) ||
+	    (creds->uid == creds->euid && creds->uid == creds->suid && creds->gid == creds->egid &&
+	     creds->gid == creds->sgid))
+		return 0;
+	return fail(err, ERR_NO_PRIVILEGE,
+		    "task %s: setting its %s takes CAP_SYS_RESOURCE, as its ids are not all the "
+		    "same",
+		    task_name(task), names[RLIMIT_SIGPENDING]);
+}
+
 static int plan_limits(const struct planning *planning, struct error *err)
 {
 	struct plan *plan = planning->plan;
@@ -144,37 +184,46 @@ static int plan_limits(const struct planning *planning, struct error *err)
 		program_call(program, SYS_prlimit64, 0, i,
 			     program_data(program->set, figures, sizeof figures, 8), 0);
 	}
-	return 0;
+	return check_late(planning, err);
 }
 
-static const RlimitEntry *pending_limit(const struct task *task)
-{
-	const TaskRlimitsEntry *limits = task->core->tc->rlimits;
+struct late_limit {
+	pid_t tid;
+	const CredsEntry *creds;
+	struct rlimit wanted;
+};
 
-	return limits && limits->n_rlimits > RLIMIT_SIGPENDING ? limits->rlimits[RLIMIT_SIGPENDING]
-							       : NULL;
+static int set_late(const struct late_limit *late)
+{
+	return prlimit(late->tid, RLIMIT_SIGPENDING, &late->wanted, NULL);
 }
 
-static bool applies(const struct planning *planning)
+/* In a deputy, whose own ids nobody else looks at; the C library's calls change all threads. */
+static int set_as_user(void *data, struct error *err)
 {
-	const RlimitEntry *limit = pending_limit(planning->task);
+	const struct late_limit *late = data;
 
-	if (!limit)
-		return false;
-	const struct rlimit *inherited = &planning->plan->facts->rlimits[RLIMIT_SIGPENDING];
-	const struct rlimit meanwhile = limit_meanwhile(RLIMIT_SIGPENDING, limit, inherited);
-	return differ(&meanwhile, &(struct rlimit){ limit->cur, limit->max });
+	return syscall(SYS_setresgid, late->creds->gid, -1, -1) ||
+			       syscall(SYS_setresuid, late->creds->uid, -1, -1) || set_late(late)
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot set its %s",
+				    names[RLIMIT_SIGPENDING])
+		       : 0;
 }
 
 static int apply(const struct applied_thread *thread, struct error *err)
 {
 	const RlimitEntry *limit = pending_limit(thread->task);
-	const struct rlimit wanted = { limit->cur, limit->max };
+	struct late_limit late = { thread->tid,
+				   thread->task->core->thread_core->creds,
+				   { limit->cur, limit->max } };
 
-	if (prlimit(thread->tid, RLIMIT_SIGPENDING, &wanted, NULL))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "task %s: cannot set its %s",
-				  task_name(thread->task), names[RLIMIT_SIGPENDING]);
-	return 0;
+	if (set_late(&late) == 0)
+		return 0;
+	if (errno == EPERM && deputy_run(set_as_user, &late, err) == 0)
+		return 0;
+	if (!err->name)
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot set its %s", names[RLIMIT_SIGPENDING]);
+	return fail_while(err, "task %s", task_name(thread->task));
 }
 
 const struct task_kind resource_limits_kind = {

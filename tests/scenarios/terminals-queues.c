@@ -2,8 +2,8 @@
 /*
  * name: terminals-queues
  * promise: what waits in pseudo-terminals comes back: lines and parts of lines that were typed,
- *	ends of files, what programs have written, output that was stopped; a master whose slave is
- *	closed sees its end, one whose slave was never open does not
+ *	ends of files, what programs have written, output that was stopped, echo that the next write
+ *	brings; a master whose slave is closed sees its end, one whose slave was never open does not
  * flavours: flat three user user-three
  * rounds: 2
  * alone: terminal numbers are one for all
@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -78,6 +79,36 @@ static void expect_nothing(int fd, const char *name)
 	scenario_check(read(fd, &byte, 1) == -1 && errno == EAGAIN, "%s: something is there", name);
 }
 
+/* Typed while output is stopped: that it goes on by a call does not bring the echo. */
+static struct terminal make_unechoed(bool lines)
+{
+	struct terminal it = make(lines);
+	struct termios modes;
+
+	tcgetattr(it.slave, &modes);
+	modes.c_lflag |= ECHO;
+	tcsetattr(it.slave, TCSANOW, &modes);
+	put(it.slave, "before ", 7);
+	scenario_need(tcflow(it.slave, TCOOFF) == 0, "cannot stop it");
+	put(it.master, "typed\n", 6);
+	scenario_sleep_ms(20);
+	scenario_need(tcflow(it.slave, TCOON) == 0, "cannot let it go on");
+	return it;
+}
+
+static void check_unechoed(const struct terminal *it, const char *name, const char *echo)
+{
+	char line[64];
+
+	expect(it->master, name, "before ", 7);
+	scenario_sleep_ms(20);
+	expect_nothing(it->master, name);
+	put(it->slave, "after", 5);
+	snprintf(line, sizeof line, "%safter", echo);
+	expect(it->master, name, line, strlen(line));
+	expect(it->slave, name, "typed\n", 6);
+}
+
 int main(int argc, char **argv)
 {
 	/* With what is special for the kernel, and for who puts it back. */
@@ -91,7 +122,8 @@ int main(int argc, char **argv)
 	scenario_begin(argc, argv);
 	pass_numbers();
 	struct terminal lines = make(true), raw = make(false), end = make(true), stop = make(true),
-			called = make(true), closed = make(true), plain = make(false);
+			called = make(true), closed = make(true), plain = make(false),
+			unechoed = make_unechoed(true), raw_unechoed = make_unechoed(false);
 	int fresh = posix_openpt(O_RDWR | O_NOCTTY | O_NONBLOCK);
 	scenario_need(fresh >= 0 && grantpt(fresh) == 0 && unlockpt(fresh) == 0, "no terminal");
 	leave_numbers();
@@ -153,6 +185,8 @@ int main(int argc, char **argv)
 	scenario_check(tcflow(called.slave, TCOON) == 0 && write(called.slave, "y", 1) == 1,
 		       "output does not go on");
 	expect(called.master, "after the stop", "y", 1);
+	check_unechoed(&unechoed, "echo of a line", "typed\r\n");
+	check_unechoed(&raw_unechoed, "echo of bytes", "typed^J");
 	expect(closed.master, "from one that is closed", "last", 4);
 	scenario_check(read(closed.master, line, 1) == -1 && errno == EIO,
 		       "the other side is open");

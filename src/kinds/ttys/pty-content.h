@@ -48,6 +48,7 @@ bool pty_ends_with(const struct termios2 *modes, uint8_t byte);
 int pty_insist(int fd, unsigned long request, const void *argument);
 /* The same: what a failing read leaves behind would go before what was taken and is put back. */
 ssize_t pty_insist_read(int fd, uint8_t *to, size_t room);
+int pty_insist_write_nothing(int fd);
 /* A poll that fails has not found that nothing is there. */
 bool pty_is_ready(int fd, short events);
 void pty_pause(void);

@@ -178,5 +178,8 @@ int pty_put_all(const struct pty_sides *sides, struct pty_content *content)
 		return -1;
 	if (pty_set_modes(sides, &silent, content) || stop_output(sides, content))
 		return -1;
-	return pty_set_modes(sides, &sides->modes, content);
+	if (pty_set_modes(sides, &sides->modes, content))
+		return -1;
+	/* Goes on, but nothing has brought the echo since. */
+	return content->n_echo && content->stop == STOP_NONE ? call_flow(sides, TCOON, content) : 0;
 }

@@ -14,7 +14,8 @@
  *
  * Output that was stopped shows as one that takes nothing though all was read. Stopped by a call
  * (TCOOFF) it goes on by a call, stopped by a character it goes on without IXON. What is typed
- * meanwhile is echoed when it does; where the kernel knows in which column that is, it begins anew.
+ * meanwhile is echoed when it does, or not before something is written; where the kernel knows in
+ * which column that is, it begins anew.
  * A master may be stopped by a call, too: then nothing can be typed.
  *
  * Refused: more input than the line discipline holds, since what is behind it was not looked at
@@ -219,8 +220,7 @@ int pty_queues_check(const TtyInfoEntry *info, struct error *err)
 				    info->id);
 	}
 	if (total > LINE_ROOM || info->n_lines > MOST_LINES || info->output.len > OUTPUT_ROOM ||
-	    (info->has_stopped && info->stopped > STOP_BY_CHARACTER) ||
-	    info->echo.len > LINE_ROOM || (info->echo.len && !info->stopped))
+	    (info->has_stopped && info->stopped > STOP_BY_CHARACTER) || info->echo.len > LINE_ROOM)
 		return fail(err, ERR_IMAGE_INVALID, "terminal %u: more waits in it than it holds",
 			    info->id);
 	return 0;

@@ -50,6 +50,14 @@ ssize_t pty_insist_read(int fd, uint8_t *to, size_t room)
 	return got;
 }
 
+int pty_insist_write_nothing(int fd)
+{
+	for (int i = 0; i < TRIES; i++)
+		if (write(fd, "", 0) == 0)
+			return 0;
+	return -1;
+}
+
 bool pty_is_ready(int fd, short events)
 {
 	struct pollfd ready = { .fd = fd, .events = events };

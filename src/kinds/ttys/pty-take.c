@@ -75,13 +75,29 @@ static int take_echo(const struct pty_sides *sides, struct pty_content *content)
 	return 0;
 }
 
+/*
+ * Output went on without the echo: neither a call nor a reader who makes room brings it, but the
+ * next write does before anything else, also one of no bytes (process_echoes in n_tty_write).
+ */
+static int bring_echo(const struct pty_sides *sides, struct pty_content *content)
+{
+	struct termios2 modes = sides->modes;
+
+	modes.c_oflag &= ~(tcflag_t)OPOST;
+	if (pty_set_modes(sides, &modes, content))
+		return -1;
+	return pty_insist_write_nothing(sides->slave)
+		       ? pty_failed(content, "ask for what is to be echoed")
+		       : take_echo(sides, content);
+}
+
 /* Finds out whether and how output is stopped, and lets it go on. */
 static int start_output(const struct pty_sides *sides, struct pty_content *content)
 {
 	struct termios2 modes = sides->modes;
 
 	if (pty_is_ready(sides->slave, POLLOUT))
-		return 0;
+		return bring_echo(sides, content);
 	modes.c_oflag &= ~(tcflag_t)OPOST;
 	modes.c_iflag |= IXON;
 	if (pty_set_modes(sides, &modes, content))

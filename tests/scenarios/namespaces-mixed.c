@@ -9,7 +9,7 @@
  * needs: initial-user-namespace
  * alone: terminal numbers are one for all
  * ignore: stat
- * arguments: 1 4 5 10 13 16 24 30
+ * arguments: 1 4 5 10 13 16 24 30 8579
  */
 #include "mixture.h"
 

@@ -50,6 +50,9 @@ static bool recognise(const struct open_file *file)
 	if (!S_ISREG(file->stat.st_mode) || (file->flags & O_PATH) ||
 	    file->file_system != MQUEUE_MAGIC)
 		return false;
+	/* No name of mq_open(2) has two parts: a mounted one, maybe in a namespace of others. */
+	if (strchr(file->link + 1, '/'))
+		return false;
 	snprintf(below, sizeof below, "%s%s", BELOW_ROOT, file->link + 1);
 	return target_look(file->target, below, &named) || named.st_dev != file->stat.st_dev ||
 	       named.st_ino != file->stat.st_ino;

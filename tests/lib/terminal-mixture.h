@@ -568,13 +568,17 @@ static void read_changes(int fd)
 		read_at_once(fd, &byte, 1);
 }
 
-/* Who tells which group is in the foreground has it open; of one that nobody is in it is lost. */
+/*
+ * Who tells which group is in the foreground has it open; of one that nobody of the session is in
+ * it is lost.
+ */
 static void settle_own(void)
 {
 	int own = open("/dev/tty", O_RDWR | O_NOCTTY);
 	pid_t group = 0, leader = getpgrp();
 
-	if (ioctl(own, TIOCGPGRP, &group) == 0 && kill(-group, 0) < 0)
+	if (ioctl(own, TIOCGPGRP, &group) == 0 &&
+	    (kill(-group, 0) < 0 || (getsid(group) >= 0 && getsid(group) != getsid(0))))
 		ioctl(own, TIOCSPGRP, &leader);
 }
 

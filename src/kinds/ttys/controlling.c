@@ -5,7 +5,8 @@
  * takes it as soon as it leads, before it makes anybody. Which group is in the foreground is said
  * when all groups are there, by a call that a member of the session makes at the end: the kernel
  * looks at the caller's session (tiocspgrp, drivers/tty/tty_jobctrl.c). That it is one that nobody
- * is in any more is lost: then it is that of the leader.
+ * of the session is in any more is lost: then it is that of the leader. Its number may lead another
+ * session by then (setsid), and the kernel takes none of those.
  */
 #include "kinds/ttys/ttys.h"
 
@@ -86,7 +87,7 @@ static void led_session(struct plan *plan, const struct task *task, struct progr
 	plan_let_go(plan, program, source, slot);
 }
 
-/* Some member of the group, to tell its number where the speaker is. */
+/* Some member of the group, to tell its number where the speaker is; 0: nobody of the session. */
 static uint32_t group_number(const struct snapshot *snapshot, const TtyInfoEntry *info,
 			     const struct task *speaker)
 {
@@ -94,7 +95,8 @@ static uint32_t group_number(const struct snapshot *snapshot, const TtyInfoEntry
 
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		struct pid_vector group = task_groups(&snapshot->tasks[i]);
-		if (group.pid[0] == info->pgrp && level < group.levels)
+		if (group.pid[0] == info->pgrp && level < group.levels &&
+		    task_sessions(&snapshot->tasks[i]).pid[0] == info->sid)
 			return group.pid[level];
 	}
 	return 0;

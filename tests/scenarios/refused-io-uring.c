@@ -2,12 +2,11 @@
 /*
  * name: refused-io-uring
  * promise: an io_uring instance with a request that waits for another file is refused, and the
- *	request is completed in time; one that has larger entries, which goes on; and one with an
- *	eventfd that nobody has open
+ *	request is completed in time; and one with an eventfd that nobody has open
  * needs: initial-user-namespace
  * flavours: flat three
- * arguments: waiting array twice full requests both eventfd
- * unseen: a request under way, and sizes, are seen in the memory of the ring
+ * arguments: waiting eventfd
+ * unseen: a request under way is seen in the memory of the ring
  * refused: unsupported-file
  */
 #include "ring.h"
@@ -21,34 +20,6 @@ static bool nop(struct ring *ring, uint64_t data)
 	struct io_uring_cqe cqe = { 0 };
 
 	return ring_nop(ring, data) && ring_take(ring, &cqe) && cqe.user_data == data;
-}
-
-/* Without an array of indexes (IORING_SETUP_NO_SQARRAY) there is less to tell them by. */
-static const struct larger {
-	const char *name;
-	unsigned flags, requests;
-} kinds[] = {
-	{ "array", IORING_SETUP_CQE32, 0 },
-	{ "twice", IORING_SETUP_CQE32 | RING_NO_SQARRAY, 2 },
-	{ "full", IORING_SETUP_CQE32 | RING_NO_SQARRAY, 50 },
-	{ "requests", IORING_SETUP_SQE128 | RING_NO_SQARRAY, 7 },
-	{ "both", IORING_SETUP_SQE128 | IORING_SETUP_CQE32, 7 },
-};
-
-static void larger(const struct larger *kind)
-{
-	struct ring ring;
-	bool there = ring_make(&ring, 8, kind->flags);
-	int outside = there ? -1 : (int)syscall(SYS_userfaultfd, 1); /* refused as well */
-
-	for (uint64_t i = 1; there && i <= kind->requests; i++)
-		scenario_need(nop(&ring, i), "a request that does nothing");
-
-	scenario_ready();
-
-	for (uint64_t i = 1; there && i <= 20; i++)
-		scenario_check(nop(&ring, 100 + i), "it does not go on");
-	scenario_check(there || outside >= 0, "there is neither io_uring nor userfaultfd");
 }
 
 static void waiting(void)
@@ -103,8 +74,5 @@ int main(int argc, char **argv)
 		waiting();
 	if (!strcmp(argv[2], "eventfd"))
 		eventfd_closed();
-	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-		if (!strcmp(argv[2], kinds[i].name))
-			larger(&kinds[i]);
 	return scenario_end();
 }

@@ -17,7 +17,7 @@
 
 /* What a thread was asked: indexes of calls. */
 struct rings_asked {
-	size_t registered; /* descriptors */
+	size_t registered, n_registered; /* places for descriptors */
 	size_t n_rings;
 	struct {
 		IoUringEntry *ring;
@@ -26,7 +26,7 @@ struct rings_asked {
 	} rings[4];
 };
 
-/* Of rings that only one thread may ask; false if the task has none at all. */
+/* Rings that only one thread may ask; false if the task has none at all open. */
 static bool list_rings(const struct target *target, struct rings_asked *asked)
 {
 	const struct descriptor_table *table = target->task->table;
@@ -71,9 +71,9 @@ void *rings_ask(const struct asking *asking)
 	struct target *target = asking->target;
 	struct rings_asked asked = { 0 };
 
-	if (!list_rings(target, &asked))
-		return NULL;
-	for (uint64_t i = 0; i < RING_REGISTERED_DESCRIPTORS; i++) {
+	/* Who has none open may have registered one: who ever has is told by the first place. */
+	asked.n_registered = list_rings(target, &asked) ? RING_REGISTERED_DESCRIPTORS : 1;
+	for (uint64_t i = 0; i < asked.n_registered; i++) {
 		size_t call =
 			probe_ask(probe, SYS_io_uring_enter, i, 0, 0, RING_ENTER_REGISTERED, 0, 0);
 		asked.registered = i ? asked.registered : call;
@@ -135,6 +135,27 @@ static int answer_ring(struct probe *probe, struct target *target, size_t thread
 				  err);
 }
 
+/* Also by one that is not enabled, or another thread's alone, which say so. */
+static bool is_taken(int64_t result)
+{
+	return result == 0 || result == -EBADFD || result == -EEXIST || result == -EOWNERDEAD;
+}
+
+/* A thread that has had to do with no instance has no places (EINVAL). */
+static int answer_places(const struct asking *asking, const struct rings_asked *rings,
+			 struct error *err)
+{
+	uint32_t taken = 0;
+	bool has_places = false;
+
+	for (size_t i = 0; i < rings->n_registered; i++) {
+		int64_t result = probe_result(asking->probe, rings->registered + i);
+		has_places |= is_taken(result) || result == -EBADF;
+		taken |= is_taken(result) ? 1U << i : 0;
+	}
+	return has_places ? ring_collect_places(asking->target, asking->thread, taken, err) : 0;
+}
+
 int rings_answer(const struct asking *asking, void *asked, struct error *err)
 {
 	struct probe *probe = asking->probe;
@@ -142,13 +163,9 @@ int rings_answer(const struct asking *asking, void *asked, struct error *err)
 	size_t thread = asking->thread;
 	const struct rings_asked *rings = asked;
 
-	for (size_t i = 0; rings && i < RING_REGISTERED_DESCRIPTORS; i++)
-		if (probe_result(probe, rings->registered + i) == 0)
-			return fail(err, ERR_UNSUPPORTED_FILE,
-				    "thread %d of pid %d has registered the descriptor of an "
-				    "io_uring instance",
-				    target->threads[thread].tid, target->pid);
-	for (size_t i = 0; rings && i < rings->n_rings; i++)
+	if (answer_places(asking, rings, err))
+		return -1;
+	for (size_t i = 0; i < rings->n_rings; i++)
 		if (answer_ring(probe, target, thread, rings, i, err))
 			return -1;
 	return 0;

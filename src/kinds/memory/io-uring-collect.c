@@ -295,6 +295,9 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 	autoclose int fd = collect_get_file(file, err);
 	if (fd < 0)
 		return -1;
+	int unknown = ring_collect_setup(collect, fd, file->what, ring, err);
+	if (unknown < 0)
+		return -1;
 	struct ring_answers answers;
 	const char *obstacle;
 	if (find_obstacle(fd, &text, &answers, &obstacle))
@@ -303,13 +306,13 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 	if (obstacle)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: an io_uring instance that has %s",
 			    file->what, obstacle);
-	ring->setup_flags = answers.setup;
+	ring->setup_flags |= answers.setup;
 	if (text.sq_thread != NO_THREAD && ring_collect_thread(file, text.sq_thread, ring, err))
 		return -1;
 	collect_buffers(collect->arena, &text, ring);
 	if (collect->looking)
-		ring_assume_queues(collect->arena, ring);
-	else if (ring_collect_queues(collect->arena, fd, ring, file->what, err))
+		ring_assume_queues(collect->arena, !unknown, ring);
+	else if (ring_collect_queues(collect->arena, fd, !unknown, ring, file->what, err))
 		return -1;
 	struct rings_state *state = rings_state(collect);
 	struct ring_record *record = arena_new(collect->arena, struct ring_record);

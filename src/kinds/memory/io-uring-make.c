@@ -273,17 +273,18 @@ int io_uring_plan_submitter(const struct planning *planning, struct error *err)
 	struct plan *plan = planning->plan;
 	const struct task *task = planning->task;
 	const struct descriptor_table *table = task->table;
+	uint32_t thread = task->pstree->threads[planning->thread];
 
 	for (size_t i = 0; table && i < table->n_descriptors; i++) {
 		const FdinfoEntry *descriptor = table->descriptors[i];
 		const FileEntry *entry = snapshot_file(plan->snapshot, descriptor->id);
 		const IoUringEntry *ring = entry ? entry->uring : NULL;
-		if (!ring || !(ring->setup_flags & IORING_SETUP_SINGLE_ISSUER) ||
-		    ring->submitter != task->pstree->threads[planning->thread] ||
-		    number_in(table, descriptor->id) != descriptor->fd)
+		if (!ring || number_in(table, descriptor->id) != descriptor->fd)
 			continue;
-		if (plan_submitter(plan, task, planning->program, ring, descriptor->fd, err))
+		if (ring->setup_flags & IORING_SETUP_SINGLE_ISSUER && ring->submitter == thread &&
+		    plan_submitter(plan, task, planning->program, ring, descriptor->fd, err))
 			return -1;
+		ring_plan_places(planning->program, ring, descriptor->fd, thread);
 	}
 	return 0;
 }
@@ -467,7 +468,7 @@ int io_uring_connect(struct file_opener *opener, const FileEntry *entry, int fd,
 
 	bool by_coordinator = !(entry->uring->setup_flags & IORING_SETUP_SINGLE_ISSUER);
 
-	if (ring_layout(entry->uring->sq_entries, entry->uring->cq_entries, &ring.layout, err))
+	if (ring_layout(entry->uring, &ring.layout, err))
 		return -1;
 	if (entry->uring->setup_flags & RING_SETUP_NO_SQARRAY)
 		ring.layout.ring_bytes = ring.layout.cq.cqes + entry->uring->cqes.len;

@@ -14,19 +14,21 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
-		struct error *err)
+int ring_layout(const IoUringEntry *ring, struct ring_layout *ret_layout, struct error *err)
 {
-	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE, .cq_entries = cq_entries };
-	autoclose int fd = (int)syscall(SYS_io_uring_setup, sq_entries, &params);
+	struct io_uring_params params = { .flags = IORING_SETUP_CQSIZE |
+						   (ring->setup_flags &
+						    (IORING_SETUP_SQE128 | IORING_SETUP_CQE32)),
+					  .cq_entries = ring->cq_entries };
+	autoclose int fd = (int)syscall(SYS_io_uring_setup, ring->sq_entries, &params);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make an io_uring instance");
 	*ret_layout = (struct ring_layout){
 		.sq = params.sq_off,
 		.cq = params.cq_off,
-		.ring_bytes = params.sq_off.array + sq_entries * sizeof(uint32_t),
-		.sqe_bytes = sq_entries * sizeof(struct io_uring_sqe),
+		.ring_bytes = params.sq_off.array + ring->sq_entries * sizeof(uint32_t),
+		.sqe_bytes = ring->sq_entries * ring_sqe_size(ring->setup_flags),
 	};
 	return 0;
 }
@@ -42,9 +44,10 @@ uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset)
 	enum { HEAD = 512 };
 
 	if (offset == IORING_OFF_SQES)
-		return whole_pages((uint64_t)ring->sq_entries * sizeof(struct io_uring_sqe));
+		return whole_pages((uint64_t)ring->sq_entries * ring_sqe_size(ring->setup_flags));
 	if (offset == IORING_OFF_SQ_RING || offset == IORING_OFF_CQ_RING)
-		return whole_pages(HEAD + (uint64_t)ring->cq_entries * sizeof(struct io_uring_cqe) +
+		return whole_pages(HEAD +
+				   (uint64_t)ring->cq_entries * ring_cqe_size(ring->setup_flags) +
 				   (uint64_t)ring->sq_entries * sizeof(uint32_t));
 	return 0;
 }
@@ -84,14 +87,24 @@ static int read_bytes(struct arena *arena, int fd, uint64_t offset, size_t from,
 	return read_mapped(fd, offset, from, size, ret->data);
 }
 
-/* Libraries fill the array once, each entry with its own index; without one nobody writes there. */
-static void collect_array(struct arena *arena, int fd, const struct ring_layout *layout,
-			  IoUringEntry *ring)
+/*
+ * Libraries fill the array once, each entry with its own index; without one nobody writes there.
+ * -1: it has to be there, and is not.
+ */
+static int collect_array(struct arena *arena, int fd, const struct ring_layout *layout,
+			 bool is_known, IoUringEntry *ring)
 {
 	size_t size = ring->sq_entries * sizeof(uint32_t);
 	const size_t second = sizeof(struct io_uring_sqe);
+
+	if (is_known && ring->setup_flags & RING_SETUP_NO_SQARRAY)
+		return 0;
 	bool there = read_bytes(arena, fd, IORING_OFF_SQ_RING, layout->sq.array, size,
 				&ring->sq_array) == 0;
+	if (is_known) {
+		ring->has_sq_array = true;
+		return there ? 0 : -1;
+	}
 	bool always_first = ring->sq_count > 1 && ring->sq_entries > 1 &&
 			    is_zero(ring->sqes.data + second, second);
 
@@ -99,6 +112,7 @@ static void collect_array(struct arena *arena, int fd, const struct ring_layout 
 				       ring->sq_entries == 1);
 	if (!ring->has_sq_array)
 		ring->setup_flags |= RING_SETUP_NO_SQARRAY;
+	return 0;
 }
 
 /* From there to the end of its page, which nobody writes to. What cannot be read tells nothing. */
@@ -127,13 +141,13 @@ static bool has_larger_entries(struct arena *arena, int fd, const struct ring_la
 	       is_written_after(arena, fd, IORING_OFF_SQES, layout->sqe_bytes);
 }
 
-int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const char *what,
-			struct error *err)
+int ring_collect_queues(struct arena *arena, int fd, bool is_known, IoUringEntry *ring,
+			const char *what, struct error *err)
 {
 	struct ring_layout layout;
 	uint32_t sq_mask = 0, sq_head = 0, cq_tail = 0;
 
-	if (ring_layout(ring->sq_entries, ring->cq_entries, &layout, err))
+	if (ring_layout(ring, &layout, err))
 		return -1;
 	if (read_word(fd, layout.sq.ring_mask, &sq_mask) || sq_mask != ring->sq_entries - 1 ||
 	    read_word(fd, layout.sq.head, &sq_head) ||
@@ -145,7 +159,7 @@ int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const c
 	    read_word(fd, layout.cq.flags, &ring->cq_flags) ||
 	    read_bytes(arena, fd, IORING_OFF_SQES, 0, layout.sqe_bytes, &ring->sqes) ||
 	    read_bytes(arena, fd, IORING_OFF_SQ_RING, layout.cq.cqes,
-		       ring->cq_entries * sizeof(struct io_uring_cqe), &ring->cqes))
+		       ring->cq_entries * ring_cqe_size(ring->setup_flags), &ring->cqes))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its queues cannot be mapped as those of others", what);
 	ring->sq_tail_at = layout.sq.tail;
@@ -154,20 +168,26 @@ int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const c
 	if (sq_head != ring->sq_count || cq_tail != ring->cq_count)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: its queues do not agree with its counters", what);
-	if (has_larger_entries(arena, fd, &layout, ring))
+	if (!is_known && has_larger_entries(arena, fd, &layout, ring))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an io_uring instance with entries of another size", what);
-	collect_array(arena, fd, &layout, ring);
+	if (collect_array(arena, fd, &layout, is_known, ring))
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: the indexes of its submissions cannot be read", what);
 	return 0;
 }
 
-void ring_assume_queues(struct arena *arena, IoUringEntry *ring)
+void ring_assume_queues(struct arena *arena, bool is_known, IoUringEntry *ring)
 {
+	if (!is_known)
+		ring->setup_flags |= RING_SETUP_NO_SQARRAY;
+	ring->has_sq_array = !(ring->setup_flags & RING_SETUP_NO_SQARRAY);
+	ring->sq_array.len = ring->has_sq_array ? ring->sq_entries * sizeof(uint32_t) : 0;
+	ring->sq_array.data = arena_alloc(arena, ring->sq_array.len);
 	ring->cq_count = ring->cq_head = ring->sq_tail = ring->sq_count;
-	ring->setup_flags |= RING_SETUP_NO_SQARRAY;
-	ring->sqes.len = ring->sq_entries * sizeof(struct io_uring_sqe);
+	ring->sqes.len = ring->sq_entries * ring_sqe_size(ring->setup_flags);
 	ring->sqes.data = arena_alloc(arena, ring->sqes.len);
-	ring->cqes.len = ring->cq_entries * sizeof(struct io_uring_cqe);
+	ring->cqes.len = ring->cq_entries * ring_cqe_size(ring->setup_flags);
 	ring->cqes.data = arena_alloc(arena, ring->cqes.len);
 	ring->has_submitter = true; /* a thread says, when it is asked */
 }

@@ -16,19 +16,20 @@
  *
  * The kernel's own threads (iou-*) are no threads of the program. How long that of
  * IORING_SETUP_SQPOLL waits until it sleeps is not shown, and is the kernel's default after a
- * restore; so are flags that only say when completions are looked for (IOPOLL, COOP_TASKRUN). It
- * has the rights and the namespaces of who makes the instance, and takes a number in each pid
- * namespace: refused where it has other rights than its task (io-uring-rights.c), or that is in
- * other namespaces than nestor (but for one of pids), or below more than one pid namespace of the
- * tree.
+ * restore. It has the rights and the namespaces of who makes the instance, and takes a number in
+ * each pid namespace: refused where it has other rights than its task (io-uring-rights.c), or that
+ * is in other namespaces than nestor (but for one of pids), or below more than one pid namespace of
+ * the tree.
  *
- * Refused: rings that are not enabled or restricted, with entries of other sizes (SQE128, CQE32) or
+ * Refused: rings that are not enabled or restricted, with entries of two sizes (CQE_MIXED) or
  * memory of the program's (NO_MMAP), personalities, provided buffers, busy polling, an eventfd that
- * the tree has not open; and a thread that has registered a ring's descriptor. What only one thread
- * may ask (SINGLE_ISSUER) is asked by that one; of groups of provided buffers it asks for the first
- * only (number 0).
+ * the tree has not open. What only one thread may ask (SINGLE_ISSUER) is asked by that one; of
+ * groups of provided buffers it asks for the first only (number 0). Descriptors that threads have
+ * registered: io-uring-registered.c.
  *
- * That entries are larger the kernel does not tell: it is seen by the size of what is mapped, or by
+ * How a ring was set up only the kernel's memory tells (io-uring-setup.c). Where that may not be
+ * read, flags that only say when completions are looked for (IOPOLL, COOP_TASKRUN) are lost, and
+ * larger entries (SQE128, CQE32) are refused: they are seen by the size of what is mapped, or by
  * what has been written. A small ring that has hardly been used shows neither, and is taken for one
  * of usual entries.
  */
@@ -47,8 +48,7 @@ static bool is_size(uint32_t entries, uint32_t most)
 
 static bool is_possible(const IoUringEntry *ring)
 {
-	const uint32_t flags = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | RING_SETUP_NO_SQARRAY |
-			       IORING_SETUP_SINGLE_ISSUER | RING_SETUP_DEFER;
+	const uint32_t flags = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | RING_KEPT_FLAGS;
 	bool has_array = !(ring->setup_flags & RING_SETUP_NO_SQARRAY);
 
 	return is_size(ring->sq_entries, RING_MOST_SQ_ENTRIES) &&
@@ -56,8 +56,8 @@ static bool is_possible(const IoUringEntry *ring)
 	       ring->cq_entries >= ring->sq_entries && !(ring->setup_flags & ~flags) &&
 	       ring->sq_tail - ring->sq_count <= ring->sq_entries &&
 	       ring->cq_count - ring->cq_head <= ring->cq_entries &&
-	       ring->sqes.len == ring->sq_entries * sizeof(struct io_uring_sqe) &&
-	       ring->cqes.len == ring->cq_entries * sizeof(struct io_uring_cqe) &&
+	       ring->sqes.len == ring->sq_entries * ring_sqe_size(ring->setup_flags) &&
+	       ring->cqes.len == ring->cq_entries * ring_cqe_size(ring->setup_flags) &&
 	       (!has_array || (ring->has_sq_array &&
 			       ring->sq_array.len == ring->sq_entries * sizeof(uint32_t))) &&
 	       ring->n_files <= RING_MOST_FILES && ring->n_buffers <= RING_MOST_BUFFERS;
@@ -88,7 +88,7 @@ static int io_uring_check(const struct snapshot *snapshot, const FileEntry *entr
 	if (ring->has_eventfd && (!event || event->type != FD_TYPES__EVENTFD))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "file %u: what is told of its completions is no eventfd", entry->id);
-	if (ring_check_personalities(snapshot, ring, err))
+	if (ring_check_personalities(snapshot, ring, err) || ring_check_places(snapshot, ring, err))
 		return -1;
 	for (size_t i = 0; i < ring->n_files; i++)
 		if (ring->files[i] &&

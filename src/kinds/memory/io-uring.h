@@ -13,8 +13,13 @@
 /* Of newer headers. */
 enum {
 	RING_SETUP_DEFER = 1 << 13,	  /* 6.1 */
+	RING_SETUP_NO_MMAP = 1 << 14,	  /* 6.5 */
 	RING_SETUP_NO_SQARRAY = 1 << 16,  /* 6.6 */
+	RING_SETUP_HYBRID = 1 << 17,	  /* 6.13 */
+	RING_SETUP_CQE_MIXED = 1 << 18,	  /* 6.18 */
+	RING_SETUP_SQE_MIXED = 1 << 19,	  /* 6.19 */
 	RING_ENTER_REGISTERED = 1 << 4,	  /* 5.18 */
+	RING_REGISTER_DESCRIPTORS = 20,	  /* 5.18 */
 	RING_REGISTER_PBUF_STATUS = 26,	  /* 6.8 */
 	RING_REGISTERED_DESCRIPTORS = 16, /* of a thread */
 	RING_MOST_SQ_ENTRIES = 32768,	  /* IORING_MAX_ENTRIES */
@@ -24,6 +29,13 @@ enum {
 	RING_MOST_PERSONALITIES = 1024,
 	RING_MOST_COUNT = 1 << 28, /* about 15 seconds */
 };
+
+/* What an instance is set up with again, besides what concerns the kernel's thread. */
+#define RING_KEPT_FLAGS                                                                        \
+	(uint32_t)(IORING_SETUP_IOPOLL | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_COOP_TASKRUN | \
+		   IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SQE128 | IORING_SETUP_CQE32 |      \
+		   IORING_SETUP_SINGLE_ISSUER | RING_SETUP_DEFER | RING_SETUP_NO_SQARRAY |     \
+		   RING_SETUP_HYBRID)
 
 /* io-uring-text.c */
 struct ring_text {
@@ -40,6 +52,12 @@ int ring_fail_in_flight(pid_t pid, const char *number, const struct ring_text *r
 			struct error *err);
 const char *ring_next_line(const char *text); /* NULL: there is none */
 
+/* io-uring-setup.c: the flags, by a descriptor of ours. 1: they cannot be seen. */
+int ring_collect_setup(struct collect *collect, int fd, const char *what, IoUringEntry *ring,
+		       struct error *err);
+size_t ring_sqe_size(uint32_t setup_flags);
+size_t ring_cqe_size(uint32_t setup_flags);
+
 /* io-uring-thread.c: that of the kernel's own, by its number in fdinfo. */
 int ring_collect_thread(const struct open_file *file, long long number, IoUringEntry *ring,
 			struct error *err);
@@ -53,16 +71,16 @@ struct ring_layout {
 	size_t ring_bytes, sqe_bytes; /* without an array of indexes it may be less */
 };
 
-int ring_layout(uint32_t sq_entries, uint32_t cq_entries, struct ring_layout *ret_layout,
-		struct error *err);
+int ring_layout(const IoUringEntry *ring, struct ring_layout *ret_layout, struct error *err);
 
 /* Pages that an area of it may have at an offset of the ring's; 0: none is there. */
 uint64_t ring_area_size(const IoUringEntry *ring, uint64_t offset);
 
-int ring_collect_queues(struct arena *arena, int fd, IoUringEntry *ring, const char *what,
-			struct error *err);
+/* Is it known how it was set up? Otherwise that is guessed. */
+int ring_collect_queues(struct arena *arena, int fd, bool is_known, IoUringEntry *ring,
+			const char *what, struct error *err);
 /* Of a tree that runs: as if it were at rest. */
-void ring_assume_queues(struct arena *arena, IoUringEntry *ring);
+void ring_assume_queues(struct arena *arena, bool is_known, IoUringEntry *ring);
 
 /* io-uring-collect.c */
 bool io_uring_recognise(const struct open_file *file);
@@ -86,6 +104,12 @@ int ring_collect_personalities(struct collect *collect, int fd, const char *what
 int ring_check_personalities(const struct snapshot *snapshot, const IoUringEntry *ring,
 			     struct error *err);
 void ring_plan_personalities(struct plan *plan, const IoUringEntry *ring);
+
+/* io-uring-registered.c: of a thread that has places; which are `taken` (bits) was asked. */
+int ring_collect_places(struct target *target, size_t thread, uint32_t taken, struct error *err);
+int ring_check_places(const struct snapshot *snapshot, const IoUringEntry *ring, struct error *err);
+void ring_plan_places(struct program *program, const IoUringEntry *ring, uint32_t fd,
+		      uint32_t thread);
 
 /* io-uring-ask.c */
 void *rings_ask(const struct asking *asking);

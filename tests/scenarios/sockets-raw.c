@@ -33,7 +33,8 @@ enum {
 	LITE = 136,
 	SEND_COVERAGE = 10,
 	RECEIVE_COVERAGE = 11,
-	OURS = 253
+	OURS = 253,
+	BEYOND = 261 /* no packet can have it, a socket can */
 };
 
 static bool allow_groups(const char *range)
@@ -191,6 +192,8 @@ int main(int argc, char **argv)
 		scenario_need(send(lite_to, "before all of it", 16, 0) == 16, "cannot send");
 	}
 
+	int beyond = made(AF_INET, SOCK_RAW, BEYOND), beyond6 = made(AF_INET6, SOCK_RAW, BEYOND);
+
 	made(AF_INET, SOCK_RAW, IPPROTO_IGMP);
 	listen_to_settings();
 
@@ -207,6 +210,9 @@ int main(int argc, char **argv)
 	scenario_check(getsockopt(ours, SOL_SOCKET, SO_GET_FILTER, NULL, &length) == 0 &&
 			       length == 1,
 		       "the filter is gone");
+	scenario_check(number(beyond, SOL_SOCKET, SO_PROTOCOL) == BEYOND &&
+			       number(beyond6, SOL_SOCKET, SO_PROTOCOL) == BEYOND,
+		       "another protocol beyond those of packets");
 	ping(icmp, true);
 	scenario_check(number(icmp, RAW_LEVEL, ICMP_FILTER) == ~(1 << ICMP_ECHOREPLY),
 		       "ICMP_FILTER is another one");

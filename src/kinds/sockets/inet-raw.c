@@ -10,6 +10,7 @@
  *   connected to that without a port.
  * - One of AF_INET6 has a mapped address only by connecting to one (rawv6_bind).
  * - Filters of ICMP types (ICMP_FILTER, ICMP6_FILTER).
+ * - Their protocols may be such as no packet can have (up to IPPROTO_MPTCP, 262).
  * - Those of ping(8) may be made by certain groups only (net.ipv4.ping_group_range), and root need
  *   not be among them.
  *
@@ -298,7 +299,7 @@ int inet_raw_check(const InetSkEntry *sk, struct error *err)
 	int level, option;
 
 	if ((sk->left_peer && sk->type != SOCK_RAW) ||
-	    (sk->proto > UINT8_MAX && !inet_is_mptcp(sk)) ||
+	    (sk->proto > UINT8_MAX && sk->type != SOCK_RAW && !inet_is_mptcp(sk)) ||
 	    (is_ping(sk->type, sk->proto) &&
 	     sk->proto != (sk->family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6)) ||
 	    (raw && raw->n_icmpv_filter &&

@@ -4,7 +4,8 @@
  * TCP connections, whether both ends are in the tree or one. Listeners are made first, since what
  * is bound without SO_REUSEADDR keeps others from the port; a socket in repair mode may bind to
  * any (SK_FORCE_REUSE). Connections go on when all are made, and halves that were closed are
- * closed then, once more by a packet to the other side.
+ * closed then, once more by a packet to the other side. An address that is not there:
+ * inet-unassigned.c.
  *
  * One end may be with somebody outside, where that was asked for (--tcp-established): tcp-lock.c.
  * One that is to be closed (--tcp-close) comes back as if it had ended. One that has ended, or
@@ -116,8 +117,8 @@ static int inet_check(const struct snapshot *snapshot, const FileEntry *entry, s
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err) ||
 	    check_address(sk, err) || check_state(snapshot, sk, err) ||
 	    inet_options_check(sk, err) || inet_raw_check(sk, err) || multicast_check(sk, err) ||
-	    inet_waiting_check(snapshot, sk, err) || tcp_ended_check(snapshot, sk, err) ||
-	    udp_queue_check(snapshot, sk, err))
+	    inet_unassigned_check(sk, err) || inet_waiting_check(snapshot, sk, err) ||
+	    tcp_ended_check(snapshot, sk, err) || udp_queue_check(snapshot, sk, err))
 		return -1;
 	return socket_options_check(sk->opts, entry->id, err);
 }
@@ -164,7 +165,7 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	socklen_t length = inet_source(sk, &from);
 	if (has_other_peer(sk))
 		from.v6.sin6_addr = in6addr_any;
-	return !length || bind(fd, &from.any, length) < 0
+	return !length || inet_bind(sk, fd, &from, length) < 0
 		       ? fail_make(sk, "bind it to its address", err)
 		       : 0;
 }

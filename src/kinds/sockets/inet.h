@@ -31,6 +31,12 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 int multicast_check(const InetSkEntry *sk, struct error *err);
 int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
 
+/* inet-unassigned.c: sockets whose address is not there. Its options are known. */
+int inet_unassigned_collect(int fd, InetSkEntry *sk, const char *what, struct error *err);
+int inet_unassigned_check(const InetSkEntry *sk, struct error *err);
+/* To the address of any socket; -1 with errno. */
+int inet_bind(const InetSkEntry *sk, int fd, const union inet_address *at, socklen_t length);
+
 /* inet-raw.c: sockets without ports. */
 bool inet_is_raw(const InetSkEntry *sk);
 /* Of any kind, as socket_make has it; -1 with errno. */

@@ -297,7 +297,7 @@ struct file_opener {
 	const struct caller *(*caller)(const struct file_opener *opener, const struct task *task);
 	/* See opener_file: */
 	int (*file)(const struct file_opener *opener, uint32_t file_id);
-	const void *run;	    /* what these functions look at */
+	void *run;		    /* what these functions look at */
 	struct made_mounts *mounts; /* NULL before they are made */
 	/* Told of a directory before it is made outside of the tree; NULL while verifying. */
 	int (*expect_leftover)(struct file_opener *opener, int parent_fd, const char *name,

@@ -215,35 +215,73 @@ static int open_pid_namespace(const struct run *run)
 	return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-pid_t run_pid_of_number(const struct run *run, uint32_t number)
+/* Of several, none of which is another: those that are not there stay as they are. */
+static void pids_by_status(struct run *run, const uint32_t *numbers, pid_t *pids, size_t n)
 {
-	if (!run->plan->own_pid_namespace)
-		return (pid_t)number;
+	struct planned_thread *planned = arena_array(run->arena, struct planned_thread, n + 1);
+	struct run_thread *threads = arena_array(run->arena, struct run_thread, n + 1);
+	struct run_thread **missing = arena_array(run->arena, struct run_thread *, n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		planned[i].number = numbers[i];
+		threads[i] = (struct run_thread){ .planned = &planned[i], .tid = pids[i] };
+		missing[i] = &threads[i];
+	}
+	find_by_status(run, missing, n);
+	for (size_t i = 0; i < n; i++)
+		pids[i] = threads[i].tid;
+}
+
+static int pids_by_namespace(const struct run *run, const uint32_t *numbers, pid_t *pids, size_t n)
+{
 	autoclose int namespace_fd = open_pid_namespace(run);
-	return namespace_fd < 0 ? -1
-				: ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS, (unsigned long)number);
+
+	if (namespace_fd < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		pids[i] = ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS, (unsigned long)numbers[i]);
+		if (pids[i] < 0 && errno != ESRCH)
+			return -1;
+	}
+	return 0;
+}
+
+/* -1 for those that are not there; -1 with errno if that cannot be known. */
+static int pids_of_numbers(struct run *run, const uint32_t *numbers, pid_t *pids, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		pids[i] = run->plan->own_pid_namespace ? -1 : (pid_t)numbers[i];
+	if (!run->plan->own_pid_namespace || pids_by_namespace(run, numbers, pids, n) == 0)
+		return 0;
+	if (errno != ENOTTY)
+		return -1;
+	pids_by_status(run, numbers, pids, n);
+	return 0;
+}
+
+pid_t run_pid_of_number(struct run *run, uint32_t number)
+{
+	pid_t pid;
+
+	if (pids_of_numbers(run, &number, &pid, 1))
+		return -1;
+	errno = ESRCH;
+	return pid;
 }
 
 /* Those that threads do not tell: of zombies, and where the outermost numbers are not ours. */
 int run_find_task_pids(struct run *run, pid_t *ret_pids, struct error *err)
 {
-	autoclose int namespace_fd = -1;
-	bool translates = run->plan->own_pid_namespace;
+	uint32_t *numbers = arena_array(run->arena, uint32_t, run->n_tasks + 1);
 
-	if (translates && (namespace_fd = open_pid_namespace(run)) < 0)
-		return fail_errno(err, ERR_TASK_DIED, "cannot open the tree's pid namespace");
-	for (size_t i = 0; i < run->n_tasks; i++) {
-		uint32_t number = task_pids(run->plan->tasks[i].task).pid[0];
-		ret_pids[i] = translates ? ioctl(namespace_fd, NS_GET_PID_FROM_PIDNS,
-						 (unsigned long)number)
-					 : (pid_t)number;
-		if (ret_pids[i] < 0 && errno == ENOTTY)
-			return fail(err, ERR_KERNEL_TOO_OLD,
-				    "finding the processes of a pid namespace needs "
-				    "NS_GET_PID_FROM_PIDNS (Linux 6.11)");
+	for (size_t i = 0; i < run->n_tasks; i++)
+		numbers[i] = task_pids(run->plan->tasks[i].task).pid[0];
+	if (pids_of_numbers(run, numbers, ret_pids, run->n_tasks))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot find the processes of the tree's pid namespace");
+	for (size_t i = 0; i < run->n_tasks; i++)
 		if (ret_pids[i] <= 0)
-			return fail_errno(err, ERR_TASK_DIED, "%s is not there",
-					  run->plan->tasks[i].program->name);
-	}
+			return fail(err, ERR_TASK_DIED, "%s is not there",
+				    run->plan->tasks[i].program->name);
 	return 0;
 }

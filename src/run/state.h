@@ -319,7 +319,7 @@ size_t run_threads(struct run *run, enum thread_group group, struct run_thread *
 int run_find_pids(struct run *run, struct run_thread **threads, size_t n_threads,
 		  struct error *err);
 /* By its number at level 0; -1 with errno. */
-pid_t run_pid_of_number(const struct run *run, uint32_t number);
+pid_t run_pid_of_number(struct run *run, uint32_t number);
 /* Those of all processes, also of zombies; ret_pids like run->tasks. All are there. */
 int run_find_task_pids(struct run *run, pid_t *ret_pids, struct error *err);
 /* Children of ours or of another process, in the arena; -1 with errno: there may be more. */

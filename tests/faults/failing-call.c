@@ -8,7 +8,8 @@
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
  * library cannot do without, are not; with NR only those of that number are, unless it is -1. So
- * many as TIMES fail, one after another. INDEX 0 fails none, "older" all that an older kernel refuses (older-kernel.h).
+ * many as TIMES fail, one after another. INDEX 0 fails none; "older" and
+ * "oldest" all that such a kernel refuses (older-kernel.h), as it does, whatever ERRNO says.
  * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
  * or -1, and whether it was a child's. Children are followed, and theirs, until they execute
  * something or somebody else begins to trace them: what a restore has made comes to its end
@@ -41,7 +42,7 @@ enum {
 
 static struct thread {
 	pid_t tid;
-	bool failing; /* the call that it is in was not made */
+	int failing; /* errno of the call that it is in, which was not made */
 } threads[MAX_THREADS];
 
 static pid_t program;
@@ -49,7 +50,8 @@ static long count, wanted, times = 1, failed_nr = -1;
 static bool failed_in_child;
 static int wanted_errno;
 static long only_nr = -1;
-static bool in_main, is_older;
+static bool in_main;
+static enum kernel_age age;
 static const char *report_path;
 
 /* NULL if it is not followed. */
@@ -129,7 +131,7 @@ static int write_report(const char *path)
 	return fclose(report);
 }
 
-static void fail_call(struct thread *thread)
+static void fail_call(struct thread *thread, int problem)
 {
 	struct user_regs_struct regs;
 	struct iovec vector = { &regs, sizeof regs };
@@ -139,7 +141,7 @@ static void fail_call(struct thread *thread)
 	failed_in_child = !is_of_program(thread->tid);
 	regs.orig_rax = (unsigned long long)-1;
 	ptrace(PTRACE_SETREGSET, thread->tid, 1, &vector);
-	thread->failing = true;
+	thread->failing = problem;
 	write_report(report_path); /* in case that it hangs */
 }
 
@@ -149,9 +151,9 @@ static void return_error(struct thread *thread)
 	struct iovec vector = { &regs, sizeof regs };
 
 	ptrace(PTRACE_GETREGSET, thread->tid, 1, &vector);
-	regs.rax = (unsigned long long)-wanted_errno;
+	regs.rax = (unsigned long long)-thread->failing;
 	ptrace(PTRACE_SETREGSET, thread->tid, 1, &vector);
-	thread->failing = false;
+	thread->failing = 0;
 }
 
 static void let_go(struct thread *thread)
@@ -192,18 +194,21 @@ static bool is_wanted(long index)
 static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *info)
 {
 	struct thread *other;
+	int problem = 0;
 
 	/* The loader's last call before main gives back the cache of libraries. */
 	if (!in_main) {
 		in_main = info->entry.nr == SYS_munmap;
 		return true;
 	}
-	if (is_older ? older_kernel_refuses(thread->tid, info)
-		     : is_counted(info) && is_wanted(++count)) {
-		if (!is_older && !wanted_errno)
-			kill_program();
-		else
-			fail_call(thread);
+	if (age != KERNEL_OWN)
+		problem = older_kernel_refuses(age, thread->tid, info);
+	else if (is_counted(info) && is_wanted(++count) && !(problem = wanted_errno)) {
+		kill_program();
+		return true;
+	}
+	if (problem) {
+		fail_call(thread, problem);
 		return true;
 	}
 	if (info->entry.nr != SYS_ptrace)
@@ -281,7 +286,9 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		return 127;
 	report_path = argv[1];
-	is_older = strcmp(argv[2], "older") == 0;
+	age = strcmp(argv[2], "older") == 0    ? KERNEL_OLDER
+	      : strcmp(argv[2], "oldest") == 0 ? KERNEL_OLDEST
+					       : KERNEL_OWN;
 	wanted = atol(argv[2]);
 	wanted_errno = atoi(argv[3]);
 	sscanf(argv[3], "%*d:%ld:%ld", &only_nr, &times);

@@ -236,12 +236,38 @@ static int fanotify_check(const struct snapshot *snapshot, const FileEntry *entr
 	return 0;
 }
 
+/* Of a directory where nothing is mounted any more, what is around it would be watched. */
+static int open_mount(const char *path, struct error *err)
+{
+	autoclose int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct statx found;
+
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS, &found) < 0)
+		return errno == ENOENT || errno == ENOTDIR
+			       ? fail(err, ERR_FILE_MISSING, "%s, which is watched, is not there",
+				      path)
+			       : fail_errno(err, ERR_IO, "cannot look at %s", path);
+	if (!(found.stx_attributes & STATX_ATTR_MOUNT_ROOT))
+		return fail(err, ERR_FILE_CHANGED, "nothing is mounted at %s, which is watched",
+			    path);
+	return take_fd(&fd);
+}
+
+static bool is_outside(const struct snapshot *snapshot, const FanotifyMarkEntry *mark)
+{
+	return mark->type != MARK_TYPE__INODE && !mount_in_tree(snapshot, mark->me);
+}
+
 static int fanotify_verify(struct file_opener *opener, const FileEntry *entry, struct error *err)
 {
 	for (size_t i = 0; i < entry->ffy->n_mark; i++) {
 		const FanotifyMarkEntry *mark = entry->ffy->mark[i];
 		if (mark->ie && watched_inode_verify(opener, mark->ie->f_handle, err))
 			return -1;
+		bool outside = is_outside(opener->snapshot, mark);
+		autoclose int fd = outside ? open_mount(mark->me->path, err) : -1;
+		if (outside && fd < 0)
+			return fail_while(err, "file %u", entry->id);
 	}
 	return 0;
 }
@@ -306,8 +332,9 @@ static int open_marked(struct file_opener *opener, const FanotifyMarkEntry *mark
 		return watched_inode_open(opener, mark->s_dev, mark->ie->f_handle, path, err);
 	}
 	*ret_name = mount ? mount->mountpoint : mark->me->path;
-	int fd = mount ? mounts_open(opener, mark->me->mnt_id, mount->mountpoint, O_PATH)
-		       : open(mark->me->path, O_PATH | O_CLOEXEC);
+	if (!mount)
+		return open_mount(mark->me->path, err);
+	int fd = mounts_open(opener, mark->me->mnt_id, mount->mountpoint, O_PATH);
 	return fd >= 0 ? fd : fail_errno(err, ERR_FILE_MISSING, "cannot open %s", *ret_name);
 }
 

@@ -22,6 +22,23 @@ int write_whole(int fd, const void *bytes, size_t size)
 	return 0;
 }
 
+int pwrite_whole(int fd, const void *bytes, size_t size, uint64_t offset)
+{
+	const uint8_t *at = bytes;
+
+	while (size) {
+		ssize_t written = pwrite(fd, at, size, (off_t)offset);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written < 0)
+			return -1;
+		at += written;
+		size -= (size_t)written;
+		offset += (uint64_t)written;
+	}
+	return 0;
+}
+
 int pread_whole(int fd, void *bytes, size_t size, uint64_t offset)
 {
 	uint8_t *at = bytes;

@@ -9,6 +9,7 @@
 
 /* 0, or -1 with errno. */
 int write_whole(int fd, const void *bytes, size_t size);
+int pwrite_whole(int fd, const void *bytes, size_t size, uint64_t offset);
 /* The same; ENODATA where the file ends before. */
 int pread_whole(int fd, void *bytes, size_t size, uint64_t offset);
 /*

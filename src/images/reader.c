@@ -77,7 +77,7 @@ static int check_size(const struct manifest_line *line, uint64_t size, struct er
 	return 0;
 }
 
-/* The whole file into the buffer; a read that fills less than its room has met the end. */
+/* The whole file into the buffer, which has room for more. */
 static int read_whole(struct reading *reading, const struct source *source, size_t *ret_size,
 		      struct error *err)
 {
@@ -91,16 +91,17 @@ static int read_whole(struct reading *reading, const struct source *source, size
 		return fail(err, ERR_IMAGE_INVALID, "%s is too large", source->name);
 	make_room(reading, (size_t)status.st_size + 1);
 	for (;;) {
-		size_t asked = reading->room - size;
-		ssize_t got = read(fd, reading->buffer + size, asked);
+		ssize_t got = read(fd, reading->buffer + size, reading->room - size);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got < 0)
 			return fail_errno(err, ERR_IO, "cannot read %s", source->name);
 		size += (size_t)got;
-		if ((size_t)got < asked)
+		if (size > (size_t)status.st_size)
+			return fail(err, ERR_IMAGE_ALTERED, "%s grew while it was read",
+				    source->name);
+		if (got == 0 || size == (size_t)status.st_size)
 			break;
-		return fail(err, ERR_IMAGE_ALTERED, "%s grew while it was read", source->name);
 	}
 	*ret_size = size;
 	return 0;

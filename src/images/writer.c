@@ -7,6 +7,7 @@
 #include "images/packing.h"
 
 #include "base/cleanup.h"
+#include "base/whole.h"
 
 #include <endian.h>
 #include <fcntl.h>
@@ -134,8 +135,7 @@ int images_create_content(struct images_writer *writer, enum image_kind kind, ui
 	packing_begin(&packing, kind);
 	packing_add(&packing, message);
 	autofree uint8_t *bytes = packing.buffer;
-	/* A new file takes a header of some dozen bytes whole or not at all. */
-	if (write(fd, bytes, packing.length) != (ssize_t)packing.length)
+	if (write_whole(fd, bytes, packing.length))
 		return fail_errno(err, ERR_IO, "cannot write %s", image_name(name, kind, number));
 	return take_fd(&fd);
 }
@@ -152,7 +152,7 @@ static int write_alone(int dir_fd, const char *name, enum image_kind kind, const
 	autoclose int fd = foreign_create(dir_fd, name, 0600, what, err);
 	if (fd < 0)
 		return -1;
-	if (write(fd, bytes, packing.length) != (ssize_t)packing.length)
+	if (write_whole(fd, bytes, packing.length))
 		return fail_errno(err, ERR_IO, "cannot write %s", name);
 	return 0;
 }

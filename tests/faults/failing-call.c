@@ -9,13 +9,16 @@
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
  * library cannot do without, are not; with NR only those of that number are, unless it is -1. So
  * many as TIMES fail, one after another. INDEX 0 fails none; "older" and
- * "oldest" all that such a kernel refuses (older-kernel.h), as it does, whatever ERRNO says.
+ * "oldest" all that such a kernel refuses (older-kernel.h), as it does, whatever ERRNO says; "short"
+ * fails none, but of what is much half is done at once, as where a signal comes or a disk is full
+ * for a moment.
  * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
  * or -1, and whether it was a child's. Children are followed, and theirs, until they execute
  * something or somebody else begins to trace them: what a restore has made comes to its end
  * unwatched. Exits as the program does; 128 and the signal if it was killed.
  */
 #include "older-kernel.h"
+#include "short-call.h"
 
 #include <errno.h>
 #include <linux/ptrace.h>
@@ -50,7 +53,7 @@ static long count, wanted, times = 1, failed_nr = -1;
 static bool failed_in_child;
 static int wanted_errno;
 static long only_nr = -1;
-static bool in_main;
+static bool in_main, is_short;
 static enum kernel_age age;
 static const char *report_path;
 
@@ -201,7 +204,9 @@ static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *i
 		in_main = info->entry.nr == SYS_munmap;
 		return true;
 	}
-	if (age != KERNEL_OWN)
+	if (is_short)
+		shorten_call(thread->tid, info);
+	else if (age != KERNEL_OWN)
 		problem = older_kernel_refuses(age, thread->tid, info);
 	else if (is_counted(info) && is_wanted(++count) && !(problem = wanted_errno)) {
 		kill_program();
@@ -286,6 +291,7 @@ int main(int argc, char **argv)
 	if (argc < 5)
 		return 127;
 	report_path = argv[1];
+	is_short = strcmp(argv[2], "short") == 0;
 	age = strcmp(argv[2], "older") == 0    ? KERNEL_OLDER
 	      : strcmp(argv[2], "oldest") == 0 ? KERNEL_OLDEST
 					       : KERNEL_OWN;

@@ -21,6 +21,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifdef __SANITIZE_ADDRESS__
@@ -412,6 +414,49 @@ static void what_is_taken_over_stays(void **state)
 	}
 }
 
+/* Calls do no more than so much at once, as where a signal comes. */
+static size_t most_at_once = SIZE_MAX;
+
+ssize_t write(int fd, const void *bytes, size_t size)
+{
+	return syscall(SYS_write, fd, bytes, min(size, most_at_once));
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
+{
+	return syscall(SYS_pwrite64, fd, bytes, min(size, most_at_once), offset);
+}
+
+ssize_t pread(int fd, void *bytes, size_t size, off_t offset)
+{
+	return syscall(SYS_pread64, fd, bytes, min(size, most_at_once), offset);
+}
+
+ssize_t sendfile(int to, int from, off_t *offset, size_t size)
+{
+	return syscall(SYS_sendfile, to, from, offset, min(size, most_at_once));
+}
+
+static void a_whole_takes_as_many_calls_as_it_needs(void **state)
+{
+	int from = memfd_create("from", MFD_CLOEXEC), to = memfd_create("to", MFD_CLOEXEC);
+	off_t offset = 1;
+	char text[8] = "";
+
+	(void)state;
+	most_at_once = 2;
+	assert_int_equal(write_whole(from, "nestor", 6), 0);
+	assert_int_equal(pwrite_whole(from, "STORY", 5, 2), 0);
+	assert_int_equal(send_whole(to, from, &offset, 6), 6);
+	assert_int_equal(offset, 7);
+	assert_int_equal(pread_whole(to, text, 5, 1), 0);
+	assert_string_equal(text, "STORY");
+	most_at_once = SIZE_MAX;
+	assert_int_equal(pwrite_whole(-1, "", 1, 0), -1);
+	close(from);
+	close(to);
+}
+
 /* Less than what was asked for is the end of the file, and a failure is no end. */
 static void a_whole_is_sent_or_fails(void **state)
 {
@@ -498,6 +543,7 @@ int main(void)
 		cmocka_unit_test(descriptors_are_closed_once),
 		cmocka_unit_test(a_list_that_fails_has_not_come_to_its_end),
 		cmocka_unit_test(a_whole_is_sent_or_fails),
+		cmocka_unit_test(a_whole_takes_as_many_calls_as_it_needs),
 #ifdef __SANITIZE_ADDRESS__
 		cmocka_unit_test(arrays_end_behind_their_last),
 #endif

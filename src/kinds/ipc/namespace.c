@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
+#include "base/whole.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/visit.h"
@@ -207,7 +208,7 @@ static int unpack(struct arena *arena, int fd, IpcEntry **ret_entry, struct erro
 	if (fstat(fd, &stat))
 		return fail_errno(err, ERR_IO, "cannot read what was handed over");
 	uint8_t *packed = arena_alloc(arena, (size_t)stat.st_size + 1);
-	if (pread(fd, packed, (size_t)stat.st_size, 0) != stat.st_size)
+	if (pread_whole(fd, packed, (size_t)stat.st_size, 0))
 		return fail_errno(err, ERR_IO, "cannot read what was handed over");
 	*ret_entry = ipc_entry__unpack(&allocator, (size_t)stat.st_size, packed);
 	return *ret_entry ? 0 : fail(err, ERR_IO, "what was handed over is no message");

@@ -94,7 +94,7 @@ static int pad_image(int image_fd, int missing, struct error *err)
 {
 	static const char zeroes[AREA_PAGE];
 
-	if (missing > 0 && write(image_fd, zeroes, (size_t)missing) != missing)
+	if (missing > 0 && write_whole(image_fd, zeroes, (size_t)missing))
 		return fail_errno(err, ERR_IO, "cannot write shared memory");
 	return missing < 0 ? -1 : 0;
 }

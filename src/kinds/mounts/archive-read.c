@@ -8,6 +8,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/whole.h"
 #include "kernel/huge-file.h"
 #include "kinds/mounts/archive-entry.h"
 #include "kinds/mounts/inode-numbers.h"
@@ -188,7 +189,7 @@ static int begin_file(struct filling *filling, const struct archive_entry *entry
 static bool write_part(struct filling *filling, const void *bytes, size_t size, uint64_t at)
 {
 	return filling->huge ? huge_writer_write(&filling->writer, bytes, size, at) == 0
-			     : pwrite(filling->fd, bytes, size, (off_t)at) == (ssize_t)size;
+			     : pwrite_whole(filling->fd, bytes, size, at) == 0;
 }
 
 /* Of what nothing was written, as it holds no data or only zeros. */

@@ -10,6 +10,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/whole.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
@@ -143,7 +144,7 @@ static int read_there(struct visitor *visitor, void *data, struct error *err)
 	size_t size = netns_contents__get_packed_size(reading.net);
 	uint8_t *packed = arena_alloc(reading.arena, size);
 	netns_contents__pack(reading.net, packed);
-	return pwrite(there->fd, packed, size, 0) == (ssize_t)size
+	return write_whole(there->fd, packed, size) == 0
 		       ? 0
 		       : fail_errno(err, ERR_IO, "cannot hand over what was read");
 }
@@ -196,7 +197,7 @@ static int read_as_owner(struct reading *reading, int namespace_fd)
 	if (fstat(fd, &stat))
 		return fail_errno(reading->err, ERR_IO, "cannot read what was handed over");
 	uint8_t *packed = arena_alloc(reading->arena, (size_t)stat.st_size + 1);
-	if (pread(fd, packed, (size_t)stat.st_size, 0) != stat.st_size)
+	if (pread_whole(fd, packed, (size_t)stat.st_size, 0))
 		return fail_errno(reading->err, ERR_IO, "cannot read what was handed over");
 	reading->net = netns_contents__unpack(&allocator, (size_t)stat.st_size, packed);
 	if (!reading->net)

@@ -64,6 +64,27 @@ def file_gone(place):
     must(not tree.exists(pid), "a process was left behind")
 
 
+def watched_mount_gone(place):
+    """Where a mount was watched that is not there, what is around it is not watched instead"""
+    there = place.file("there")
+    os.mkdir(there)
+    subprocess.run(["mount", "-t", "tmpfs", "watched", there], check=True)
+    try:
+        pid = place.start(
+            "import ctypes, os, time; libc = ctypes.CDLL(None); group = libc.fanotify_init(2, 0); "
+            f"libc.fanotify_mark(group, 0x11, ctypes.c_uint64(2), -100, {there.encode()}); "
+            f"open('{place.file('made')}', 'w').close(); time.sleep(1000)", "python3")
+        must(tree.wait_for(lambda: os.path.exists(place.file("made")), 20), "nothing is watched")
+        place.dump(pid)
+    finally:
+        subprocess.run(["umount", "-l", there], check=True)
+    done = nestor("restore", "-D", place.images, "-d").fails("file-changed")
+    must(f"nothing is mounted at {there}" in done.err, f"it is not named:\n{done.err}")
+    os.rmdir(there)
+    nestor("restore", "-D", place.images, "-d").fails("file-missing")
+    must(not tree.exists(pid), "a process was left behind")
+
+
 def file_replaced(place):
     """A file that the tree only reads is another of the same size: a warning says so"""
     path = place.file("read")
@@ -266,6 +287,6 @@ def device_numbers(place):
 
 CASES = [
     restore_waits, waits_for_the_dead, image_missing, image_truncated, image_altered, file_gone,
-    file_replaced, cannot_be_given, limits_of_users, pid_in_use, outrun, systemd_reload,
-    terminal_in_use, executes_command, device_numbers,
+    watched_mount_gone, file_replaced, cannot_be_given, limits_of_users, pid_in_use, outrun,
+    systemd_reload, terminal_in_use, executes_command, device_numbers,
 ]

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: task-deadlines
- * promise: a thread that is scheduled by deadlines has its runtime, deadline and period, and what it
- *	does when these are overrun; another one of the same task is scheduled as before
+ * promise: a thread that is scheduled by deadlines has its runtime, deadline and period, and does
+ *	what it did when these are overrun; another one of the same task is scheduled as before
  * flavours: flat one three
  * needs: initial-user-namespace
  */

@@ -8,12 +8,11 @@
  *
  * The calls of all threads are counted from 1, from main on; those that cannot fail, or that the C
  * library cannot do without, are not; with NR only those of that number are, unless it is -1. So
- * many as TIMES fail, one after another. INDEX 0 fails none; "older" and
- * "oldest" all that such a kernel refuses (older-kernel.h), as it does, whatever ERRNO says; "short"
- * fails none, but of what is much half is done at once, as where a signal comes or a disk is full
- * for a moment.
+ * many as TIMES fail, one after another. INDEX 0 fails none; "older" and "oldest" all that such a
+ * kernel refuses (older-kernel.h), as it does; "short" none, but those that may do less do half
+ * (short-call.h).
  * REPORT gets a line "COUNT NR CHILD": how many calls there were, the number of the one that failed,
- * or -1, and whether it was a child's. Children are followed, and theirs, until they execute
+ * or -1, and whether it was a child's; with INDEX 0 also a line "NR COUNT" for each number. Children are followed, and theirs, until they execute
  * something or somebody else begins to trace them: what a restore has made comes to its end
  * unwatched. Exits as the program does; 128 and the signal if it was killed.
  */
@@ -39,6 +38,7 @@ extern long ptrace(int request, ...);
 
 enum {
 	MAX_THREADS = 4096,
+	MAX_NUMBER = 512, /* of a system call */
 	FOLLOW = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |
 		 PTRACE_O_TRACEVFORK | PTRACE_O_TRACEEXEC,
 };
@@ -52,6 +52,7 @@ static pid_t program;
 static long count, wanted, times = 1, failed_nr = -1;
 static bool failed_in_child;
 static int wanted_errno;
+static long counts[MAX_NUMBER];
 static long only_nr = -1;
 static bool in_main, is_short;
 static enum kernel_age age;
@@ -131,6 +132,9 @@ static int write_report(const char *path)
 	if (!report)
 		return -1;
 	fprintf(report, "%ld %ld %d\n", count, failed_nr, failed_in_child);
+	for (int i = 0; i < MAX_NUMBER && !wanted; i++)
+		if (counts[i])
+			fprintf(report, "%d %ld\n", i, counts[i]);
 	return fclose(report);
 }
 
@@ -188,8 +192,12 @@ static void kill_program(void)
 	kill(program, SIGKILL);
 }
 
-static bool is_wanted(long index)
+static bool is_wanted(const struct ptrace_syscall_info *info)
 {
+	long index = ++count;
+
+	if (info->entry.nr < MAX_NUMBER)
+		counts[info->entry.nr]++;
 	return wanted && index >= wanted && index < wanted + times;
 }
 
@@ -208,7 +216,7 @@ static bool see_entry(struct thread *thread, const struct ptrace_syscall_info *i
 		shorten_call(thread->tid, info);
 	else if (age != KERNEL_OWN)
 		problem = older_kernel_refuses(age, thread->tid, info);
-	else if (is_counted(info) && is_wanted(++count) && !(problem = wanted_errno)) {
+	else if (is_counted(info) && is_wanted(info) && !(problem = wanted_errno)) {
 		kill_program();
 		return true;
 	}

@@ -8,7 +8,8 @@
  *
  * Writing "all" or "default" changes interfaces, too (devinet_copy_dflt_conf,
  * neigh_copy_dflt_parms, addrconf_forward_change): what these say is recorded then, usual or not.
- * How they are written: settings-write.c.
+ * So does a secret from which addresses are made: what it changes is recorded with it. How they are
+ * written: settings-write.c.
  */
 #include "kinds/net/settings-read.h"
 
@@ -384,18 +385,24 @@ static int record_with(struct comparing *comparing, const char *name)
 {
 	char other[SETTING_NAME_ROOM];
 
+	/* Who begins to forward stops to accept redirects (inet_forward_change). */
+	if (strcmp(name, "ipv4/conf/all/forwarding") == 0 &&
+	    record(comparing, "ipv4/conf/all/accept_redirects") < 0)
+		return -1;
 	for (enum settings_folder i = 0; i < SETTINGS_FOLDERS; i++) {
 		size_t length = strlen(settings_folders[i]);
 		const char *place = name + length, *file = strchr(place, '/');
 		if (strncmp(name, settings_folders[i], length) != 0 || !file)
 			continue;
 		if ((strncmp(place, "all/", 4) == 0 || strncmp(place, "default/", 8) == 0) &&
-		    record_below(comparing, settings_folders[i], file + 1) < 0)
+		    record_below(comparing, settings_folders[i],
+				 strcmp(file + 1, SETTING_SECRET) == 0 ? "addr_gen_mode"
+								       : file + 1) < 0)
 			return -1;
-		/* Nobody is asked who makes addresses in the usual way. */
-		if (i == SETTINGS_IPV6_CONF && strcmp(file, "/addr_gen_mode") == 0) {
-			snprintf(other, sizeof other, "%.*s/%s", (int)(file - name), name,
-				 SETTING_SECRET);
+		/* Who gets a secret makes addresses from it from then on. */
+		if (strcmp(file + 1, SETTING_SECRET) == 0) {
+			snprintf(other, sizeof other, "%.*s/addr_gen_mode", (int)(file - name),
+				 name);
 			if (record(comparing, other) < 0)
 				return -1;
 		}
@@ -403,7 +410,7 @@ static int record_with(struct comparing *comparing, const char *name)
 	return 0;
 }
 
-/* Those that are added meanwhile have nothing with them, but for secrets. */
+/* Those that are added meanwhile have nothing with them. */
 static int record_all_with(struct comparing *comparing)
 {
 	const NetnsContents *net = comparing->differences.net;
@@ -424,7 +431,10 @@ static int compare_all(struct comparing *comparing)
 	for (enum settings_folder i = 0; i < SETTINGS_FOLDERS; i++)
 		if (compare_interfaces(comparing, settings_folders[i]) < 0)
 			return -1;
-	return record_all_with(comparing);
+	/* Those of a new namespace are not set, and so not in the list. */
+	return record_below(comparing, settings_folders[SETTINGS_IPV6_CONF], SETTING_SECRET) < 0
+		       ? -1
+		       : record_all_with(comparing);
 }
 
 int settings_read(const struct settings_reading *reading)

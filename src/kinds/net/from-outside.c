@@ -3,8 +3,9 @@
  * Interfaces that come from outside of the tree. One that the dump was told of (--external netdev)
  * is of somebody else, hardware for the most part: the restore gets another one by its name in the
  * namespace that it is in, which goes to where the recorded one was, and goes back if the restore
- * fails. One that lies above another outside (macvlan) is made above that again: where it was, if
- * that is there still, or above one that the caller names.
+ * fails. So does one that the restore is told of in place of a pair that led outside. One that lies
+ * above another outside (macvlan) is made above that again: where it was, if that is there still, or
+ * above one that the caller names.
  *
  * An interface takes the wanted index along as it is moved (IFLA_NEW_IFINDEX, Linux 5.13).
  */
@@ -137,19 +138,30 @@ static int take_one(struct file_opener *opener, struct netlink *netlink, int the
 	return -1;
 }
 
+/* A pair that leads outside, in whose place the caller has another interface. */
+static bool is_replaced(const struct file_opener *opener, const NetnsContents *net,
+			const struct link *link)
+{
+	const NetPeer *peer = peer_of(net, link);
+
+	return peer && !peer->has_ns_id && link_is_pair(link) && !link_is_given(net, link) &&
+	       externals_find(opener->externals, EXTERNAL_NETDEV, link->name);
+}
+
 int outside_take_given(struct file_opener *opener, const struct namespace *namespace_,
 		       struct error *err)
 {
 	const NetnsContents *net = namespace_->entry->net;
-	struct netlink *netlink = net->n_given ? netlink_open() : NULL;
+	struct netlink *netlink = netlink_open();
 	int result = 0;
 
-	if (net->n_given && !netlink)
+	if (!netlink)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
-	for (size_t i = 0; result == 0 && i < net->n_given; i++) {
-		const struct link link = link_of(link_by_index(net, net->given[i]));
-		result = take_one(opener, netlink, opener->plain_namespaces[namespace_->index],
-				  &link, err);
+	for (size_t i = 0; result == 0 && i < net->n_links; i++) {
+		const struct link link = link_of(&net->links[i]);
+		if (link_is_given(net, &link) || is_replaced(opener, net, &link))
+			result = take_one(opener, netlink,
+					  opener->plain_namespaces[namespace_->index], &link, err);
 	}
 	netlink_close(netlink);
 	return result;

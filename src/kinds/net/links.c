@@ -438,9 +438,9 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 	int index = interface_index(link->name);
 	if (index < 0)
 		return fail_link(link, id, "find", err);
-	/* Made by who may act in both namespaces (peers.c). */
+	/* Made by who may act in both namespaces, or taken in its place (peers.c). */
 	if (link_is_across(link) && index)
-		return 0;
+		return link_is_pair(link) ? adjust_link(netlink, link, id, err) : 0;
 	if (link_is_pair(link) && link_is_across(link))
 		return fail(err, ERR_IMAGE_INVALID, "network namespace %u: %s has no other end", id,
 			    link->name);

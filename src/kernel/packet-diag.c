@@ -64,7 +64,7 @@ static int look(const void *bytes, size_t size, void *data)
 
 	if (message->pdiag_ino != search->inode)
 		return 0;
-	*ret = (struct packet_state){ 0 };
+	*ret = (struct packet_state){ .protocol = message->pdiag_num };
 	for (const struct rtattr *at = (const struct rtattr *)(message + 1); RTA_OK(at, left);
 	     at = RTA_NEXT(at, left)) {
 		if (at->rta_type == PACKET_DIAG_INFO &&

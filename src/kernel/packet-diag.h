@@ -28,6 +28,7 @@ struct packet_ring_state {
 
 struct packet_state {
 	uint32_t interface; /* 0: all */
+	uint16_t protocol;  /* as ETH_P_ALL is one */
 	uint32_t copy_threshold;
 	bool has_fanout;
 	struct packet_ring_state rx_ring, tx_ring;

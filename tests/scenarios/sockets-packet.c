@@ -99,6 +99,34 @@ static int number(int fd, int option)
 	return value;
 }
 
+/* Of the old type, at an interface; none: at all. */
+static int made_old(unsigned protocol, const char *interface)
+{
+	struct sockaddr at = { .sa_family = AF_PACKET };
+	int fd = made(SOCK_PACKET, protocol);
+
+	memcpy(at.sa_data, interface, strlen(interface));
+	scenario_need(!*interface || bind(fd, &at, sizeof at) == 0, "cannot bind to %s: %s",
+		      interface, strerror(errno));
+	return fd;
+}
+
+static bool is_at(int fd, const char *interface)
+{
+	struct sockaddr at = { 0 };
+	socklen_t length = sizeof at;
+
+	return getsockname(fd, &at, &length) == 0 && at.sa_family == AF_PACKET &&
+	       strncmp(at.sa_data, interface, sizeof at.sa_data) == 0;
+}
+
+static bool is_ready(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	return poll(&ready, 1, 0) > 0;
+}
+
 static void say(const char *text)
 {
 	struct sockaddr_in to = { .sin_family = AF_INET,
@@ -185,6 +213,7 @@ int main(int argc, char **argv)
 				     BPF_STMT(BPF_RET | BPF_K, 0xffff),
 				     BPF_STMT(BPF_RET | BPF_K, 0) };
 	struct sock_fprog program = { 4, udp };
+	struct sock_filter nothing[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
 
 	scenario_begin(argc, argv);
 	own_network();
@@ -215,6 +244,13 @@ int main(int argc, char **argv)
 	scenario_need(setsockopt(arp, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &group, sizeof group) == 0,
 		      "no group");
 	bind_to(arp, ETH_P_ARP);
+	int old = made_old(ETH_P_IP, "lo"), old_any = made_old(ETH_P_IP, ""),
+	    old_idle = made_old(ETH_P_ARP, "lo"), old_filtered = made_old(ETH_P_IP, "lo");
+	program.filter = nothing;
+	program.len = 1;
+	scenario_need(setsockopt(old_filtered, SOL_SOCKET, SO_ATTACH_FILTER, &program,
+				 sizeof program) == 0,
+		      "cannot attach a filter");
 	int down[2];
 	bind_at_down(down);
 	listen_to_it();
@@ -234,6 +270,13 @@ int main(int argc, char **argv)
 	scenario_check(count(all, "after") == 1, "ETH_P_ALL, without what goes out");
 	scenario_check(count(cooked, "after") == 1, "what passes the filter");
 	scenario_check(count(shared, "after") == 1, "a fanout group");
+	scenario_check(is_at(old, "lo") && is_at(old_any, "") && is_at(old_idle, "lo"),
+		       "those of SOCK_PACKET are at another interface");
+	/* Both as it goes out and as it comes in only for ETH_P_ALL. */
+	scenario_check(count(old, "after") == 1 && count(old_any, "after") == 1,
+		       "what those of SOCK_PACKET get");
+	scenario_check(!is_ready(old_idle) && !is_ready(old_filtered),
+		       "what is not for those of SOCK_PACKET comes");
 	scenario_check(error_of(down[0]) == 0, "what was told once is told again");
 	scenario_check(error_of(down[1]) == ENETDOWN, "what was not told is not");
 	socklen_t length = 0;

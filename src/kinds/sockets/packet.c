@@ -5,6 +5,8 @@
  *
  * - They come to be without a protocol, so that nothing is received, and are bound when they have
  *   their filter and all else.
+ * - Those of the old type SOCK_PACKET have a protocol from the first, and no options: they let
+ *   nothing pass until they are bound, by the name of an interface.
  * - An interface is found by its name; where one is down, that is told as an error once (ENETDOWN).
  *
  * What waits in their queues is not kept, and warned of: only the first packet can be read without
@@ -14,8 +16,8 @@
  * numbered anew. See packet-ring.c.
  *
  * Refused: a ring that has sent (PACKET_TX_RING), or of which a part is mapped; one in use, where
- * the loopback interface is down; fanout by a program, which cannot be read, SOCK_PACKET, and one
- * whose interface is gone.
+ * the loopback interface is down; fanout by a program, which cannot be read, and one whose
+ * interface is gone.
  */
 #include "base/arena.h"
 #include "base/cleanup.h"
@@ -31,6 +33,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
 #include <linux/if_packet.h>
 #include <net/if.h>
 #include <poll.h>
@@ -44,11 +47,17 @@
 #endif
 
 enum { USUAL_HEADER = 10, LARGEST_ADDRESS = 8 };
+enum { LONGEST_OLD_NAME = sizeof((struct sockaddr *)0)->sa_data }; /* packet_bind_spkt */
 static const uint32_t no_fanout = UINT32_MAX;
 
 static bool packet_recognise(const struct open_file *file)
 {
 	return file->family == AF_PACKET;
+}
+
+static bool is_old(const PacketSkEntry *sk)
+{
+	return sk->type == SOCK_PACKET;
 }
 
 /* ---- Dump ---- */
@@ -161,21 +170,28 @@ static int collect_place(const struct collecting *it)
 	socklen_t length = sizeof own;
 	struct packet_state state;
 
-	if (getsockname(it->fd, (struct sockaddr *)&own, &length) < 0)
+	if (!is_old(it->sk) && getsockname(it->fd, (struct sockaddr *)&own, &length) < 0)
 		return fail_read(it->file->what, "its address", it->err);
-	it->sk->protocol = own.sll_protocol;
-	it->sk->ifindex = (uint32_t)own.sll_ifindex;
 	int found = packet_state_find(-1, (uint32_t)it->file->stat.st_ino, collect->arena, &state);
 	if (found < 0)
 		return fail_read(it->file->what, "its state (sock_diag)", it->err);
 	if (!found)
 		return fail(it->err, ERR_KERNEL_REFUSED, "%s: the kernel does not list it",
 			    it->file->what);
+	if (is_old(it->sk))
+		own = (struct sockaddr_ll){ .sll_protocol = htons(state.protocol),
+					    .sll_ifindex = (int)state.interface };
+	it->sk->protocol = own.sll_protocol;
+	it->sk->ifindex = (uint32_t)own.sll_ifindex;
 	it->sk->has_fanout = state.has_fanout;
 	it->sk->copy_thresh = state.copy_threshold;
 	if (own.sll_ifindex && name_of(collect->snapshot, (uint32_t)own.sll_ifindex,
 				       &it->sk->ifname, it->file->what, it->err))
 		return -1;
+	if (is_old(it->sk) && it->sk->ifname && strlen(it->sk->ifname) > LONGEST_OLD_NAME)
+		return fail(it->err, ERR_UNSUPPORTED_FILE,
+			    "%s is a socket of SOCK_PACKET at %s, by whose name it cannot be bound",
+			    it->file->what, it->sk->ifname);
 	return collect_memberships(collect->snapshot, &state, it->sk, it->file->what, it->err) ||
 			       packet_rings_collect(it->file, it->fd, &state, it->sk, it->err)
 		       ? -1
@@ -188,8 +204,8 @@ static int collect_there(void *data)
 	const char *what = it->file->what;
 	short ready;
 
-	if (collect_options(it->fd, it->sk, what, it->err) || collect_place(it) ||
-	    collect_fanout(it->fd, it->sk, what, it->err) ||
+	if ((!is_old(it->sk) && collect_options(it->fd, it->sk, what, it->err)) ||
+	    collect_place(it) || collect_fanout(it->fd, it->sk, what, it->err) ||
 	    socket_ready(it->fd, POLLIN, &ready, what, it->err))
 		return -1;
 	it->sk->has_has_error = it->sk->has_error = (ready & POLLERR) != 0;
@@ -216,7 +232,7 @@ static int packet_collect(const struct open_file *file, FileEntry *entry, struct
 		return -1;
 	if (socket_number(fd, SO_TYPE, &type) < 0)
 		return fail_read(file->what, "its type", err);
-	if (type != SOCK_RAW && type != SOCK_DGRAM)
+	if (type != SOCK_RAW && type != SOCK_DGRAM && type != SOCK_PACKET)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a packet socket of type %d",
 			    file->what, type);
 	sk->id = file->id;
@@ -257,8 +273,12 @@ static int packet_check(const struct snapshot *snapshot, const FileEntry *entry,
 			    entry->id);
 	if (socket_check_net(snapshot, sk->has_ns_id, sk->ns_id, entry->id, err))
 		return -1;
-	if ((sk->type != SOCK_RAW && sk->type != SOCK_DGRAM) || sk->protocol > UINT16_MAX ||
-	    sk->ifindex > INT32_MAX || (sk->ifname && strlen(sk->ifname) >= IF_NAMESIZE))
+	if (is_old(sk) && (sk->rx_ring || sk->tx_ring || sk->n_mclist || sk->fanout != no_fanout))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "packet socket %u: what no socket of SOCK_PACKET has", entry->id);
+	if ((sk->type != SOCK_RAW && sk->type != SOCK_DGRAM && !is_old(sk)) ||
+	    sk->protocol > UINT16_MAX || sk->ifindex > INT32_MAX ||
+	    (sk->ifname && strlen(sk->ifname) >= IF_NAMESIZE))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "packet socket %u: its numbers are out of range", entry->id);
 	return check_memberships(sk, err) || packet_rings_check(snapshot, sk, err) ||
@@ -327,6 +347,27 @@ static int apply_memberships(const PacketSkEntry *sk, int fd, struct error *err)
 	return 0;
 }
 
+/* By its name. */
+static int bind_old(int fd, int index)
+{
+	struct sockaddr at = { .sa_family = AF_PACKET };
+	char name[IF_NAMESIZE] = "";
+
+	if (interface_name((unsigned)index, name))
+		return -1;
+	memcpy(at.sa_data, name, strnlen(name, sizeof at.sa_data));
+	return bind(fd, &at, sizeof at);
+}
+
+static int bind_to(const PacketSkEntry *sk, int fd, const struct sockaddr_ll *own)
+{
+	if (is_old(sk))
+		return own->sll_ifindex ? bind_old(fd, own->sll_ifindex) : 0;
+	return sk->protocol || own->sll_ifindex
+		       ? bind(fd, (const struct sockaddr *)own, sizeof *own)
+		       : 0;
+}
+
 /* An interface that is down is told of as an error, which somebody may have been told already. */
 static int bind_it(const PacketSkEntry *sk, int fd, struct error *err)
 {
@@ -336,7 +377,7 @@ static int bind_it(const PacketSkEntry *sk, int fd, struct error *err)
 
 	if (find_interface(sk, sk->ifname, sk->ifindex, &own.sll_ifindex, err))
 		return -1;
-	if ((sk->protocol || own.sll_ifindex) && bind(fd, (struct sockaddr *)&own, sizeof own) < 0)
+	if (bind_to(sk, fd, &own) < 0)
 		return fail_make(sk, "bind it", err);
 	if (!sk->has_error)
 		socket_number(fd, SO_ERROR, &told);
@@ -353,11 +394,27 @@ struct making {
 	struct error *err;
 };
 
+/* One of SOCK_PACKET has its protocol from the first: what has come before that is let go. */
+static int let_nothing_come(const struct making *it)
+{
+	struct sock_filter nothing[] = { BPF_STMT(BPF_RET | BPF_K, 0) };
+	struct sock_fprog program = { 1, nothing };
+	char byte;
+
+	if (setsockopt(it->fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) < 0)
+		return fail_make(it->sk, "let nothing come to it", it->err);
+	while (recv(it->fd, &byte, sizeof byte, MSG_DONTWAIT | MSG_TRUNC) >= 0)
+		;
+	return errno == EAGAIN ? 0 : fail_make(it->sk, "empty it", it->err);
+}
+
 /* Tasks map its rings, which need these options, before everything is open. */
 static int open_there(void *data)
 {
 	const struct making *it = data;
 
+	if (is_old(it->sk))
+		return let_nothing_come(it);
 	return apply_options(it->sk, it->fd, it->err) ||
 			       packet_rings_make(it->snapshot, it->sk, it->fd, it->err)
 		       ? -1
@@ -371,7 +428,7 @@ static int connect_there(void *data)
 
 	if (apply_memberships(it->sk, it->fd, it->err))
 		return -1;
-	if (!packet_ring_was_in_use(it->snapshot, it->sk))
+	if (!is_old(it->sk) && !packet_ring_was_in_use(it->snapshot, it->sk))
 		return socket_options_apply(it->sk->opts, it->fd, it->sk->id, it->err) ||
 				       bind_it(it->sk, it->fd, it->err)
 			       ? -1
@@ -381,7 +438,7 @@ static int connect_there(void *data)
 	/* One of its own takes the place of that which lets nothing come. */
 	if (!it->sk->opts->n_so_filter &&
 	    setsockopt(it->fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused) < 0)
-		return fail_make(it->sk, "let packets come to its ring", it->err);
+		return fail_make(it->sk, "let packets come to it", it->err);
 	return socket_options_apply(it->sk->opts, it->fd, it->sk->id, it->err);
 }
 
@@ -403,8 +460,8 @@ static int packet_open(struct file_opener *opener, const FileEntry *entry, struc
 {
 	const PacketSkEntry *sk = entry->psk;
 	int net = socket_opener_net(opener, sk->has_ns_id, sk->ns_id);
-	autoclose int fd =
-		socket_make(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC, 0, entry->inode_owner);
+	autoclose int fd = socket_make(net, AF_PACKET, (int)sk->type | SOCK_CLOEXEC,
+				       is_old(sk) ? (int)sk->protocol : 0, entry->inode_owner);
 	struct making it = { opener->snapshot, sk, fd, err };
 	if (fd < 0)
 		return fail_make(sk, "make it", err);

@@ -25,8 +25,9 @@ bool area_is_guard(const VmaEntry *area)
 
 bool area_has_private_pages(const VmaEntry *area)
 {
-	return (area->status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) && !area_is_vdso(area) &&
-	       !area_is_guard(area) && !area_is_droppable(area);
+	return ((area->status & (VMA_ANON_PRIVATE | VMA_FILE_PRIVATE)) ||
+		(area->status & VMA_SOCKET && (area->flags & MAP_TYPE) == MAP_PRIVATE)) &&
+	       !area_is_vdso(area) && !area_is_guard(area) && !area_is_droppable(area);
 }
 
 bool area_is_ring(const struct snapshot *snapshot, const VmaEntry *area)

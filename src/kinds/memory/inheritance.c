@@ -158,7 +158,7 @@ bool areas_are_alike(const VmaEntry *one, const VmaEntry *other)
 /* Files that are opened only when tasks are there cannot be mapped before. */
 static bool can_be_handed_down(struct plan *plan, const VmaEntry *area)
 {
-	if (!area_has_private_pages(area) || area->flags & MAP_HUGETLB)
+	if (!area_has_private_pages(area) || area->flags & MAP_HUGETLB || area->status & VMA_SOCKET)
 		return false;
 	const struct source *source =
 		area_is_file(area) ? plan_find_source(plan, SOURCE_FILE, area->shmid) : NULL;

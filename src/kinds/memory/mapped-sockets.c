@@ -2,7 +2,8 @@
 /*
  * Areas that map a socket: the rings of a packet socket, packet(7), which are one area of just
  * their size (packet_mmap, net/packet/af_packet.c). What is in it is the socket's (kinds/sockets),
- * as others may have it mapped too; here it is a shared file.
+ * as others may have it mapped too; here it is a shared file. Of a private mapping the pages that
+ * were written to are the task's own. None is inherited: a part of it cannot be mapped.
  *
  * Which descriptions there are is known when all tasks have been read: what maps a socket is noted
  * until then.

@@ -31,8 +31,8 @@ static int check_covered(const MmEntry *mm, size_t *index, const struct memory_r
 	while (at < end) {
 		const VmaEntry *area = area_at(mm, index, at);
 
-		if (!area || (area->status &
-			      (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_SOCKET)))
+		if (!area || (area->status & (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC)) ||
+		    (area->status & VMA_SOCKET && !area_has_private_pages(area)))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "there are pages for %" PRIx64 ", where no private memory is",
 				    at);

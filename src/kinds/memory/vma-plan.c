@@ -82,6 +82,8 @@ static bool mapping_agrees(const VmaEntry *area)
 {
 	uint32_t type = area->flags & MAP_TYPE;
 
+	if (area->status & VMA_SOCKET && type == MAP_PRIVATE)
+		return true;
 	if (area->status &
 	    (VMA_FILE_SHARED | VMA_ANON_SHARED | VMA_SYSV_IPC | VMA_AIO_RING | VMA_SOCKET))
 		return type == MAP_SHARED || type == MAP_SHARED_VALIDATE;

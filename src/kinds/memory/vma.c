@@ -282,17 +282,14 @@ static int collect_ring(struct collector *collector, const struct area_text *tex
 	return ring_collect_area(collector->target, text->device, text->inode, area, err);
 }
 
-static int collect_socket(struct collector *collector, const struct area_text *text, VmaEntry *area,
-			  struct error *err)
+static void collect_socket(struct collector *collector, const struct area_text *text,
+			   VmaEntry *area)
 {
-	if (!area_is_shared(text))
-		return refuse(text, "a private mapping of a socket", err);
 	area->status |= VMA_SOCKET;
 	area->pgoff = text->offset;
 	area->has_fdflags = true;
 	area->fdflags = O_RDWR;
 	mapped_socket_note(collector->target, text->device, text->inode, area);
-	return 0;
 }
 
 static bool is_map(const struct area_text *text)
@@ -344,8 +341,10 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 		return collect_huge_tlb(collector, text, area, err);
 	if (area_text_has_path(text, "anon_inode:[io_uring]"))
 		return collect_ring(collector, text, area, err);
-	if (major(text->device) == 0 && area_text_path_starts(text, "socket:["))
-		return collect_socket(collector, text, area, err);
+	if (major(text->device) == 0 && area_text_path_starts(text, "socket:[")) {
+		collect_socket(collector, text, area);
+		return 0;
+	}
 	if (major(text->device) == 0 && area_text_path_starts(text, "/[aio]") &&
 	    area_is_shared(text))
 		return aio_collect_area(collector->target, area, collector->mm, err);

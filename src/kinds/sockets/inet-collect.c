@@ -401,14 +401,14 @@ static int complete_connection(struct collect *collect, struct inet_known *known
 	/* The other side has closed it, and no process has it: it comes back as closed. */
 	if (end->sk->state == TCP_CLOSE_WAIT && !peer.is_held)
 		end->sk->has_peer_gone = end->sk->peer_gone = true;
+	else if (wishes->close)
+		return 0; /* close_connections */
 	/* A network namespace of the tree ends with all that the kernel has to send there. */
 	else if (end->net >= 0 && peer.left)
 		collect_refuse_file(collect,
 				    "%s: its other end was closed, and not all that was sent has "
 				    "come yet (%" PRIu32 " bytes)",
 				    end->what, peer.left);
-	else if (wishes->close)
-		inet_record_closed(end->sk);
 	else if (wishes->established)
 		add_outsider(collect, &known->lock, end);
 	else
@@ -417,6 +417,18 @@ static int complete_connection(struct collect *collect, struct inet_known *known
 				    "(--tcp-established takes it along, --tcp-close closes it)",
 				    end->what);
 	return 0;
+}
+
+/* --tcp-close: all come back closed. Whoever is outside is told that as the tree ends. */
+static void close_connections(struct inet_known *known, struct inet_ends *all)
+{
+	for (size_t i = 0; i < known->count; i++) {
+		struct known_inet *end = &known->sockets[i];
+		if (!inet_is_stream(end->sk))
+			continue;
+		end->is_closed_inside = end->sk->peer_gone || inet_ends_has_other(all, end->sk);
+		inet_record_closed(end->sk);
+	}
 }
 
 /* Connections within the tree are not locked: their ends are read as they go on. */
@@ -490,7 +502,9 @@ int inet_complete(struct collect *collect, struct error *err)
 	if (!known)
 		return 0;
 	if (refuse_signed(collect, known, err) ||
-	    inet_collect_waiting(collect, known, tcp_wishes(collect)->skip_in_flight, err))
+	    inet_collect_waiting(collect, known,
+				 tcp_wishes(collect)->skip_in_flight || tcp_wishes(collect)->close,
+				 err))
 		return -1;
 	struct inet_ends *all = inet_ends_new(collect->arena, known->count);
 	for (size_t i = 0; i < known->count; i++)
@@ -499,6 +513,8 @@ int inet_complete(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < known->count; i++)
 		if (complete_connection(collect, known, all, &known->sockets[i], err))
 			return -1;
+	if (tcp_wishes(collect)->close)
+		close_connections(known, all);
 	/* Somebody may only look (nestor tree). */
 	if (!collect->images)
 		return 0;
@@ -519,8 +535,9 @@ static void silence_streams(const struct inet_known *known)
 {
 	for (size_t i = 0; i < known->count; i++) {
 		const struct known_inet *end = &known->sockets[i];
-		autoclose int fd =
-			inet_is_stream(end->sk) ? socket_duplicate(end->target, end->number) : -1;
+		autoclose int fd = inet_is_stream(end->sk) || end->is_closed_inside
+					   ? socket_duplicate(end->target, end->number)
+					   : -1;
 		if (fd >= 0)
 			tcp_prepare_end(end->sk, fd);
 	}
@@ -534,7 +551,7 @@ int inet_before_end(struct collect *collect, struct error *err)
 		return 0;
 	for (size_t i = 0; i < known->count; i++) {
 		const struct known_inet *end = &known->sockets[i];
-		if (inet_is_stream(end->sk) &&
+		if ((inet_is_stream(end->sk) || end->is_closed_inside) &&
 		    tcp_prepare_end_later(collect, end->target, end->number, end->sk, err))
 			return -1;
 	}

@@ -13,6 +13,8 @@ struct known_inet {
 	int net;	  /* its network namespace, borrowed; -1: ours */
 	uint32_t waiting; /* of a listener: how many have not been accepted */
 	bool has_left;	  /* of who may have connected to it: not all that it has sent has come */
+	/* It comes back closed, and the other end is the tree's or the kernel's own. */
+	bool is_closed_inside;
 	struct tcp_stream stream;
 };
 

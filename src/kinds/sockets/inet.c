@@ -8,7 +8,8 @@
  * inet-unassigned.c.
  *
  * One end may be with somebody outside, where that was asked for (--tcp-established): tcp-lock.c.
- * One that is to be closed (--tcp-close) comes back as if it had ended. One that has ended, or
+ * All that are to be closed (--tcp-close), also those within the tree and those that wait to be
+ * accepted, come back as if they had ended. One that has ended, or
  * could not be made, still has what waits to be received, and the error that waits to be told
  * (tcp-ended.c), but no address any more.
  *
@@ -60,12 +61,13 @@ struct inet_end {
 	const InodeOwnerEntry *owner;
 	size_t place, gone_place; /* opener_kept: it, and the peer if that is gone */
 	bool is_made;
-	int net;			 /* descriptor of its network namespace; -1: ours */
-	bool is_outside;		 /* the other end of the connection is not in the tree */
-	bool is_closed;			 /* and it does not come back */
-	bool is_waited_at, has_options;	 /* of a listener; it has them already */
-	const struct inet_end *listener; /* of one that waits to be accepted */
-	struct inet_end **sharing;	 /* of a listener: all that share its address, and it */
+	int net;			  /* descriptor of its network namespace; -1: ours */
+	bool is_outside;		  /* the other end of the connection is not in the tree */
+	bool is_closed;			  /* and it does not come back */
+	bool is_waited_at, has_options;	  /* of a listener; it has them already */
+	const struct inet_end *listener;  /* of one that waits to be accepted */
+	bool shares_address, shares_port; /* by an option that it has no more: inet-shared.c */
+	struct inet_end **sharing;	  /* of a listener: all that share its address, and it */
 	size_t n_sharing;
 };
 
@@ -148,10 +150,11 @@ static bool has_address(const InetSkEntry *sk)
 }
 
 /* What decides whether a bind is allowed is there before it; all options are set after it. */
-static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
+static int bind_socket(const struct inet_end *end, int fd, struct error *err)
 {
-	int reuse_address = sk->opts->reuseaddr || sk->has_waits_at,
-	    reuse_port = sk->opts->so_reuseport;
+	const InetSkEntry *sk = end->sk;
+	int reuse_address = sk->opts->reuseaddr || sk->has_waits_at || end->shares_address,
+	    reuse_port = sk->opts->so_reuseport || end->shares_port;
 	union inet_address from;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &reuse_address, sizeof(int)) < 0 ||
@@ -160,7 +163,8 @@ static int bind_socket(const InetSkEntry *sk, int fd, struct error *err)
 	if (inet_options_apply(sk, fd, true, err))
 		return -1;
 	/* One that has ended shares its port with others, as only a connection may. */
-	if (inet_is_stream(sk) || tcp_has_ended(sk) || inet_raw_is_mapped(sk) || !has_address(sk))
+	if (end->is_closed || inet_is_stream(sk) || tcp_has_ended(sk) || inet_raw_is_mapped(sk) ||
+	    !has_address(sk))
 		return 0;
 	socklen_t length = inet_source(sk, &from);
 	if (has_other_peer(sk))
@@ -189,7 +193,7 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 		return -1;
 	if (inet_raw_leave_peer(sk, fd) < 0)
 		return fail_make(sk, "have it leave its peer", err);
-	if (bind_socket(sk, fd, err))
+	if (bind_socket(end, fd, err))
 		return -1;
 	if (sk->state == TCP_LISTEN && listen(fd, (int)sk->backlog) < 0)
 		return fail_make(sk, "listen", err);
@@ -348,7 +352,7 @@ static int make_waiting(struct file_opener *opener, struct inet_world *world, st
 	size_t count = 0;
 
 	for (size_t i = 0; i < world->n_ends; i++) {
-		if (!world->ends[i].sk->has_waits_at)
+		if (!world->ends[i].sk->has_waits_at || world->ends[i].is_closed)
 			continue;
 		struct inet_end *listener = find_id(world, world->ends[i].sk->waits_at);
 		find_sharing(opener, world, listener);
@@ -397,14 +401,26 @@ static void find_outsiders(struct file_opener *opener, struct inet_world *world)
 			inet_ends_add(all, world->ends[i].sk, NULL);
 	for (size_t i = 0; i < world->n_ends; i++) {
 		struct inet_end *end = &world->ends[i];
-		if (!inet_is_stream(end->sk) || end->sk->peer_gone ||
+		end->is_closed = close && (inet_is_stream(end->sk) || end->sk->has_waits_at);
+		if (!inet_is_stream(end->sk) || end->sk->peer_gone || end->is_closed ||
 		    inet_ends_has_other(all, end->sk))
 			continue;
 		end->is_outside = true;
-		end->is_closed = close;
-		if (!close)
-			world->outsiders[world->n_outsiders++] =
-				(struct tcp_outsider){ .sk = end->sk, .net = end->net };
+		world->outsiders[world->n_outsiders++] =
+			(struct tcp_outsider){ .sk = end->sk, .net = end->net };
+	}
+}
+
+static void find_shares(struct file_opener *opener, struct inet_world *world)
+{
+	struct inet_share *shares = arena_array(opener->arena, struct inet_share, world->n_ends);
+
+	for (size_t i = 0; i < world->n_ends; i++)
+		shares[i].sk = world->ends[i].sk;
+	inet_find_shares(opener->arena, shares, world->n_ends);
+	for (size_t i = 0; i < world->n_ends; i++) {
+		world->ends[i].shares_address = shares[i].by_address;
+		world->ends[i].shares_port = shares[i].by_port;
 	}
 }
 
@@ -424,6 +440,7 @@ static struct inet_world *make_world(struct file_opener *opener, struct error *e
 						       world->ends[i].sk->ns_id);
 	qsort(world->ends, world->n_ends, sizeof *world->ends, compare_ids);
 	find_outsiders(opener, world);
+	find_shares(opener, world);
 	int result = tcp_lock_again(opener, world->outsiders, world->n_outsiders, err) ||
 		     make_all(opener, world, err);
 	return result ? NULL : world;

@@ -31,6 +31,13 @@ int multicast_collect(struct collect *collect, int fd, InetSkEntry *sk, const ch
 int multicast_check(const InetSkEntry *sk, struct error *err);
 int multicast_join(const InetSkEntry *sk, int fd, struct error *err);
 
+/* inet-shared.c: options that it needs to be bound with others, and has no more. */
+struct inet_share {
+	const InetSkEntry *sk;
+	bool by_address, by_port;
+};
+void inet_find_shares(struct arena *arena, struct inet_share *all, size_t count);
+
 /* inet-unassigned.c: sockets whose address is not there. Its options are known. */
 int inet_unassigned_collect(int fd, InetSkEntry *sk, const char *what, struct error *err);
 int inet_unassigned_check(const InetSkEntry *sk, struct error *err);

@@ -4,8 +4,8 @@
  * is of somebody else, hardware for the most part: the restore gets another one by its name in the
  * namespace that it is in, which goes to where the recorded one was, and goes back if the restore
  * fails. So does one that the restore is told of in place of a pair that led outside. One that lies
- * above another outside (macvlan) is made above that again: where it was, if that is there still, or
- * above one that the caller names.
+ * above another outside (macvlan) is made above that again: where it was, if that is there still,
+ * or above one that the caller names.
  *
  * An interface takes the wanted index along as it is moved (IFLA_NEW_IFINDEX, Linux 5.13).
  */

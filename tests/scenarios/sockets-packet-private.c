@@ -4,7 +4,6 @@
  * promise: a private mapping of the ring of a packet socket shows the ring, but where it was
  *	written to, which is its own, also in a child
  * flavours: flat three user user-three
- * needs: initial-user-namespace
  */
 #include "own-network.h"
 #include "scenario.h"

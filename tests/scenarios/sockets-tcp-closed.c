@@ -6,6 +6,7 @@
  * flavours: flat one three user user-three
  * options: --tcp-close
  * restore-options: --tcp-close
+ * unseen: only a dump or a restore closes them
  */
 #include "own-network.h"
 #include "scenario.h"

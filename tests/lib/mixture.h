@@ -7,7 +7,7 @@
 #ifndef TESTS_LIB_MIXTURE_H
 #define TESTS_LIB_MIXTURE_H
 
-#include "scenario.h"
+#include "drawing.h"
 #include "terminal-numbers.h"
 
 #include <dirent.h>
@@ -35,18 +35,11 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { FIRST = 3, MOST = 40, PROCESSES = 6, STEPS = 28, TEXT_ROOM = 2048 };
+enum { FIRST = 3, BEHIND = 400, MOST = 40, PROCESSES = 6, STEPS = 28, TEXT_ROOM = 2048 };
 
-static uint64_t state;
+#include "open-descriptors.h"
+
 static int made_by, n_made; /* names of files */
-
-static unsigned draw(unsigned below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % below;
-}
 
 static const char *new_name(void)
 {
@@ -54,25 +47,6 @@ static const char *new_name(void)
 
 	snprintf(name, sizeof name, "made-%d-%d", made_by, n_made++);
 	return name;
-}
-
-/* ---- What is open ---- */
-
-static int list_open(int fds[MOST])
-{
-	int n = 0;
-
-	for (int fd = FIRST; fd < 400 && n < MOST; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			fds[n++] = fd;
-	return n;
-}
-
-static int any_open(void)
-{
-	int fds[MOST], n = list_open(fds);
-
-	return n ? fds[draw((unsigned)n)] : -1;
 }
 
 /* ---- Making ---- */

@@ -31,7 +31,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { FIRST = 3, MOST = 40, PROCESSES = 3, NAMES = 5, FIRST_PORT = 2000, PORTS = 6 };
+enum { FIRST = 3, BEHIND = 120, MOST = 40, PROCESSES = 3 };
+
+#include "open-descriptors.h"
+
+enum { NAMES = 5, FIRST_PORT = 2000, PORTS = 6 };
 enum {
 	AUTO_PORTS = 32768,
 	NETLINK_PORT = 10000000,
@@ -88,23 +92,6 @@ static bool is_inet(const struct kind *kind)
 static bool is_tcp(const struct kind *kind)
 {
 	return is_inet(kind) && kind->type == SOCK_STREAM;
-}
-
-static int list_open(int fds[MOST])
-{
-	int n = 0;
-
-	for (int fd = FIRST; fd < 120 && n < MOST; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			fds[n++] = fd;
-	return n;
-}
-
-static int any_open(void)
-{
-	int fds[MOST], n = list_open(fds);
-
-	return n ? fds[draw((unsigned)n)] : -1;
 }
 
 /* ---- Making, names ---- */

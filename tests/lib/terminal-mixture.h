@@ -26,7 +26,11 @@ struct size {
 	unsigned short rows, columns, x_pixels, y_pixels;
 };
 
-enum { FIRST = 3, MOST = 26, PROCESSES = 5, INSTANCES = 2, HELD = 30, HELD_FROM = 300 };
+enum { FIRST = 3, BEHIND = 120, MOST = 26, PROCESSES = 5 };
+
+#include "open-descriptors.h"
+
+enum { INSTANCES = 2, HELD = 30, HELD_FROM = 300 };
 enum { MOST_TYPED = 2400, NUMBERS = 256, SEEN_MS = 1 };
 
 /* Of all processes; those that are not there yet are 0. */
@@ -47,23 +51,6 @@ static int number; /* of this process */
 static const char *const instance_names[INSTANCES] = { "pts", "pts-1" };
 
 /* ---- What is there ---- */
-
-static int list_open(int fds[MOST])
-{
-	int n = 0;
-
-	for (int fd = FIRST; fd < 120 && n < MOST; fd++)
-		if (fcntl(fd, F_GETFD) >= 0)
-			fds[n++] = fd;
-	return n;
-}
-
-static int any_open(void)
-{
-	int fds[MOST], n = list_open(fds);
-
-	return n ? fds[draw((unsigned)n)] : -1;
-}
 
 static bool is_master(int fd)
 {

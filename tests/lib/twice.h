@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is done twice as drawn from a seed, once without and once with a dump: the drawing, and
- * what was seen, as lines of text that are compared.
+ * What is done twice as drawn from a seed, once without and once with a dump: what was seen, as
+ * lines of text that are compared.
  */
 #ifndef TESTS_LIB_TWICE_H
 #define TESTS_LIB_TWICE_H
 
-#include "scenario.h"
+#include "drawing.h"
 
 #include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,15 +20,13 @@ struct text {
 	char bytes[TEXT_ROOM];
 };
 
-static uint64_t state;
-
-static unsigned draw(unsigned below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % below;
-}
+/*
+ * What a process has seen before and after a dump, and what came out of it at the end; names and
+ * numbers, of which there are others when all is done again, for themselves.
+ */
+struct seen {
+	struct text before, after, names_before, names_after, read;
+};
 
 static void add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void add(struct text *text, const char *format, ...)
@@ -70,6 +67,19 @@ static void compare(const char *what, const struct text *one, const struct text 
 		b = take_line(b, line_b);
 		told += strcmp(line_a, line_b) != 0;
 		scenario_check(strcmp(line_a, line_b) == 0, "%s: %s is %s", what, line_a, line_b);
+	}
+}
+
+/* By any of the processes, when all was done for the first time and with a dump. */
+static void judge(const struct seen *rehearsed, const struct seen *played, int processes)
+{
+	for (int i = 0; i < processes; i++) {
+		compare("rehearsed", &rehearsed[i].after, &played[i].after);
+		compare("read", &rehearsed[i].read, &played[i].read);
+	}
+	for (int i = 0; i < processes; i++) {
+		compare("names", &played[i].names_before, &played[i].names_after);
+		compare("seen", &played[i].before, &played[i].after);
 	}
 }
 

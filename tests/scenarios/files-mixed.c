@@ -87,8 +87,7 @@ static void live(int number, pid_t parent)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	scenario_need(argc > 2, "which seed?");
-	state = strtoull(argv[2], NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	begin_drawing(argc, argv);
 	live(0, 0);
 	return scenario_end();
 }

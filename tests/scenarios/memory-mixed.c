@@ -9,7 +9,7 @@
  * needs: initial-user-namespace
  * arguments: 1 2 3 4 5 6 7 8
  */
-#include "scenario.h"
+#include "drawing.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -61,18 +61,9 @@ struct page {
 	uint64_t bytes, last;
 };
 
-static uint64_t state;
 static int number; /* of this process */
 static int key = -1;
 static struct page before[SHOWN], after[SHOWN];
-
-static unsigned draw(unsigned below)
-{
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (unsigned)(state >> 33) % below;
-}
 
 /* ---- Changing the window ---- */
 
@@ -530,8 +521,7 @@ static void live(void)
 int main(int argc, char **argv)
 {
 	scenario_begin(argc, argv);
-	scenario_need(argc > 2, "which seed?");
-	state = strtoull(argv[2], NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	begin_drawing(argc, argv);
 	key = pkey_alloc(0, 0);
 	live();
 	return scenario_end();

@@ -362,8 +362,7 @@ int main(int argc, char **argv)
 	struct child self = { 0 };
 
 	scenario_begin(argc, argv);
-	scenario_need(argc > 2, "which seed?");
-	state = strtoull(argv[2], NULL, 10) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+	begin_drawing(argc, argv);
 	scenario_need(unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET | CLONE_NEWUTS |
 			      CLONE_NEWCGROUP) == 0,
 		      "cannot be apart from all others");

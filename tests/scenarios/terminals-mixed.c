@@ -276,6 +276,25 @@ static void take_turn(int phase)
 	play->turn = next;
 }
 
+static bool has_ended(pid_t pid)
+{
+	char path[32], text[128] = "";
+
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t got = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+	close(fd);
+	return got <= 0 || strstr(text, ") Z");
+}
+
+/* Who is gone has passed its turn before, and hangs up its terminal on the way. */
+static void wait_for_gone(void)
+{
+	for (int i = 0; i < PROCESSES; i++)
+		while (known->is_gone[i] && i != number && !has_ended(known->pids[i]))
+			scenario_sleep_ms(1);
+}
+
 static void do_steps(int phase)
 {
 	for (int i = 0; i < STEPS; i++)
@@ -351,6 +370,7 @@ static int live(void *data)
 	for (; phase < PHASES && !known->is_gone[number]; phase++) {
 		while (play->turn < phase * PROCESSES + number)
 			scenario_sleep_ms(1);
+		wait_for_gone();
 		if (number == 0 && phase >= ROUNDS)
 			scenario_sleep_ms(SETTLED_MS);
 		do_phase(phase, play != rehearsed);

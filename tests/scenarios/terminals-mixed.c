@@ -354,6 +354,14 @@ static void do_phase(int phase, bool is_dumped)
 	}
 }
 
+/* In its turn: others take from it. */
+static void close_some(void)
+{
+	for (int fd = FIRST; fd < 200; fd++)
+		if (draw(3) == 0)
+			close(fd);
+}
+
 static int live(void *data)
 {
 	const struct life *life = data;
@@ -363,14 +371,13 @@ static int live(void *data)
 		number = life->number;
 		leave_numbers();
 		state = state * 7 + (unsigned)number;
-		for (int fd = FIRST; fd < 200; fd++)
-			if (draw(3) == 0)
-				close(fd);
 	}
 	for (; phase < PHASES && !known->is_gone[number]; phase++) {
 		while (play->turn < phase * PROCESSES + number)
 			scenario_sleep_ms(1);
 		wait_for_gone();
+		if (life->number && phase == life->phase)
+			close_some();
 		if (number == 0 && phase >= ROUNDS)
 			scenario_sleep_ms(SETTLED_MS);
 		do_phase(phase, play != rehearsed);

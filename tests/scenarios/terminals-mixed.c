@@ -8,7 +8,7 @@
  * needs: initial-user-namespace
  * alone: terminal numbers are one for all
  * ignore: stat fd
- * arguments: 2 3 6 11 5007 5040
+ * arguments: 2 3 6 11 5007
  */
 #include "terminal-mixture.h"
 

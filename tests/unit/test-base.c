@@ -446,11 +446,13 @@ static void a_whole_takes_as_many_calls_as_it_needs(void **state)
 	(void)state;
 	most_at_once = 2;
 	assert_int_equal(write_whole(from, "nestor", 6), 0);
+	assert_int_equal(pread_whole(from, text, 6, 0), 0);
+	assert_string_equal(text, "nestor");
 	assert_int_equal(pwrite_whole(from, "STORY", 5, 2), 0);
 	assert_int_equal(send_whole(to, from, &offset, 6), 6);
 	assert_int_equal(offset, 7);
-	assert_int_equal(pread_whole(to, text, 5, 1), 0);
-	assert_string_equal(text, "STORY");
+	assert_int_equal(pread_whole(to, text, 6, 0), 0);
+	assert_string_equal(text, "eSTORY");
 	most_at_once = SIZE_MAX;
 	assert_int_equal(pwrite_whole(-1, "", 1, 0), -1);
 	close(from);

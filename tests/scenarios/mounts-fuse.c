@@ -2,8 +2,8 @@
 /*
  * name: mounts-fuse
  * promise: a file system whose driver is in the tree (FUSE) is served by it after a restore, with
- *	what it keeps: in two mount namespaces, with a directory of it that is mounted by itself, by
- *	a connection with two descriptors; nobody is asked for more than the driver knows, and
+ *	what it keeps: in two mount namespaces, with a directory and a file of it that are mounted by
+ *	themselves, by a connection with two descriptors; nobody is asked for more than the driver knows, and
  *	others than who mounted it do not get in
  * flavours: flat three user user-three
  * needs: kernel_memory device:fuse
@@ -91,11 +91,13 @@ static void use(const char *who)
 
 	check_text("fs/by-app/one/content", "before");
 	check_text("bound/content", "before");
+	check_text("bound-file", "before");
 	check_list("bound", "content");
 	check_list("fs", "by-app");
 	snprintf(text, sizeof text, "by %s", who);
 	write_text("bound/content", text);
 	check_text("fs/by-app/one/content", text);
+	check_text("bound-file", text);
 	write_text("fs/by-app/one/content", "before");
 	check_denied("bound/content");
 }
@@ -110,6 +112,7 @@ static int sandbox(void *unused)
 	scenario_wait_restored();
 	check_text("bound/content", "before");
 	check_list("bound", "content");
+	check_text("bound-file", "before");
 	scenario_check(access("fs/by-app", F_OK) < 0, "it is mounted in the sandbox");
 	return 0;
 }
@@ -132,6 +135,9 @@ static int inside(void *unused)
 	scenario_need(mkdir("bound", 0755) == 0 &&
 			      mount("fs/by-app/one", "bound", NULL, MS_BIND, NULL) == 0,
 		      "bind: %s", strerror(errno));
+	close(open("bound-file", O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
+	scenario_need(mount("fs/by-app/one/content", "bound-file", NULL, MS_BIND, NULL) == 0,
+		      "bind: %s", strerror(errno));
 	use("one");
 	find_options(options);
 	pid_t other = scenario_child_in(CLONE_NEWNS, sandbox, NULL);
@@ -143,6 +149,7 @@ static int inside(void *unused)
 	use("two");
 	bind_again();
 	umount2("again", MNT_DETACH);
+	umount2("bound-file", MNT_DETACH);
 	umount2("bound", MNT_DETACH);
 	umount2("fs", MNT_DETACH);
 	scenario_reap(driver);

@@ -333,9 +333,11 @@ static int read_nodes(struct kernel_reader *by, const struct live_superblock *su
 		add_nodes(by, superblock->collect, fd, fuse);
 	}
 	for (size_t i = 0; i < fuse->n_nodes && !by->failure; i++)
-		if ((fuse->nodes[i]->mode & S_IFMT) != S_IFDIR)
+		if (!S_ISDIR(fuse->nodes[i]->mode) && !S_ISREG(fuse->nodes[i]->mode))
 			return survey_refuse(superblock->what,
-					     "has a file that is mounted by itself", err);
+					     "shows what is neither a directory nor a regular "
+					     "file on a mount of its own",
+					     err);
 	return 0;
 }
 

@@ -7,15 +7,15 @@
  *
  * So it is mounted again with a new connection, which takes the numbers of the old one. Until all
  * is mounted, nestor answers instead of the driver (fuse-play.c): to FUSE_INIT what had been agreed
- * upon, and to who looks for a directory that is mounted by itself the number that the driver gave
+ * upon, and to who looks for what is mounted by itself the number that the driver gave
  * it. What the kernel forgets, and does not tell the driver, that keeps: its memory, and no more.
  *
  * Only who mounted it gets in, unless others may (fuse_permissible_uidgid): what is looked for in
  * it is looked for with his ids.
  *
  * What is open, mapped or executed there, and directories of tasks: fuse-files.c. Refused: requests
- * on their way; what is watched in it (fuse-reached.c); files that are mounted by themselves, and
- * what is mounted on directories of it (fuse-served.c); io_uring and passthrough. What is on a
+ * on their way; what is watched in it (fuse-reached.c); what is mounted on directories of it
+ * (fuse-served.c); io_uring and passthrough. What is on a
  * block device (fuseblk) is not mounted again.
  */
 #include "kinds/mounts/fuse.h"
@@ -263,7 +263,7 @@ int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int 
 {
 	if (mount->root[1])
 		return fuse_open_inside(maker->opener, mount, root_fd, mount->root + 1,
-					O_PATH | O_DIRECTORY, err);
+					O_PATH | O_NOFOLLOW, err);
 	int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot keep a mount") : fd;
 }

@@ -2,9 +2,9 @@
 /*
  * name: mounts-fuse
  * promise: a file system whose driver is in the tree (FUSE) is served by it after a restore, with
- *	what it keeps: in two mount namespaces, with a directory and a file of it that are mounted by
- *	themselves, by a connection with two descriptors; nobody is asked for more than the driver knows, and
- *	others than who mounted it do not get in
+ *	what it keeps: in two mount namespaces, with a directory and a file of it that are mounted
+ *	by themselves, by a connection with two descriptors; nobody is asked for more than the
+ *	driver knows, and others than who mounted it do not get in
  * flavours: flat three user user-three
  * needs: kernel_memory device:fuse
  */

@@ -3,10 +3,10 @@
  * name: refused-fuse
  * promise: a file system whose driver is in the tree (FUSE) is refused by name, and nobody waits
  *	for the driver, which stands still: while a file of it is watched, or something is
- *	mounted on a directory of it
+ *	mounted on a directory of it, or was mounted where it is by now
  * flavours: flat
  * needs: kernel_memory device:fuse
- * arguments: watched below
+ * arguments: watched below hidden
  * refused: unsupported-mount
  */
 #include "fuse-driver.h"
@@ -31,6 +31,11 @@ static void reach(const char *how)
 	if (strcmp(how, "below") == 0)
 		scenario_need(mount("below", "fs/by-app/one", "tmpfs", 0, NULL) == 0, "mount: %s",
 			      strerror(errno));
+	if (strcmp(how, "hidden") == 0)
+		scenario_need(mkdir("over", 0755) == 0 && mkdir("over/by-app", 0755) == 0 &&
+				      mount("hidden", "over/by-app", "tmpfs", 0, NULL) == 0 &&
+				      mount("fs", "over", NULL, MS_BIND, NULL) == 0,
+			      "mount: %s", strerror(errno));
 	close(fd);
 }
 

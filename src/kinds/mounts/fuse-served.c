@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "base/names.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kinds/mounts/mounts.h"
@@ -144,15 +145,72 @@ static bool is_below(const struct collect *collect, const struct mount_table *ta
 	return false;
 }
 
+static const struct mount_line *find_line(const struct mount_table *table, uint32_t id)
+{
+	for (size_t i = 0; i < table->n_lines; i++)
+		if (table->lines[i].id == id)
+			return &table->lines[i];
+	return NULL;
+}
+
+/* What `line`, or what it is mounted on, and so on, is mounted on `below`; NULL: nothing. */
+static const struct mount_line *step_above(const struct mount_table *table,
+					   const struct mount_line *line,
+					   const struct mount_line *below)
+{
+	for (size_t i = 0; line && i < table->n_lines; i++) {
+		if (line->parent_id == below->id && line != below)
+			return line;
+		line = find_line(table, line->parent_id);
+	}
+	return NULL;
+}
+
+static bool is_strictly_below(const char *path, const char *directory)
+{
+	return strcmp(path, directory) != 0 && path_below(path, directory);
+}
+
+/* Does its path, by which it was mounted before, lead into this one by now? */
+static bool is_hidden_by(const struct mount_table *table, const struct mount_line *line,
+			 const struct mount_line *silent)
+{
+	if (line == silent || !is_strictly_below(line->mountpoint, silent->mountpoint))
+		return false;
+	for (size_t i = 0; i < table->n_lines; i++) {
+		const struct mount_line *common = &table->lines[i];
+		const struct mount_line *own = step_above(table, line, common);
+		const struct mount_line *other = step_above(table, silent, common);
+		if (own && other && own != other)
+			return is_strictly_below(own->mountpoint, other->mountpoint);
+	}
+	return false;
+}
+
+static bool is_hidden(const struct collect *collect, const struct mount_table *table,
+		      const struct mount_line *line)
+{
+	for (size_t i = 0; i < table->n_lines; i++)
+		if (collect_is_silent(collect, table->lines[i].device) &&
+		    is_hidden_by(table, line, &table->lines[i]))
+			return true;
+	return false;
+}
+
 /* What the dump of a tree that stands still cannot go on with. */
 static int check_mountpoints(struct collect *collect, const struct live_namespace *namespace,
 			     struct error *err)
 {
 	for (size_t i = 0; i < namespace->table.n_lines; i++) {
-		if (!is_below(collect, &namespace->table, &namespace->table.lines[i]))
+		const struct mount_line *line = &namespace->table.lines[i];
+		bool below = is_below(collect, &namespace->table, line);
+		if (!below && !is_hidden(collect, &namespace->table, line))
 			continue;
-		survey_refuse(survey_name_mount(collect, namespace, &namespace->table.lines[i]),
-			      "lies in a file system whose driver is in the tree (FUSE)", err);
+		survey_refuse(survey_name_mount(collect, namespace, line),
+			      below ? "lies in a file system whose driver is in the tree (FUSE)"
+				    : "is hidden by a file system whose driver is in the tree "
+				      "(FUSE)",
+			      err);
 		if (!collect->looking || collect_pass(collect, err))
 			return -1;
 	}

@@ -30,7 +30,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { THEIR_ID = 1000, OPENED = 6, WAIT_MS = 2000 };
+enum { THEIR_ID = 1000, OPENED = 7, WAIT_MS = 2000 };
 
 static const char *which;
 static bool in_user_namespace;
@@ -133,7 +133,7 @@ static void await_handles(int fd, unsigned wanted)
 }
 
 struct open_files {
-	int path_fd, directory_fd, content_fd, who_fds[2], cached_fd, append_fd;
+	int path_fd, directory_fd, content_fd, who_fds[2], cached_fd, append_fd, bound_fd;
 	char names[2][LONGEST];
 };
 
@@ -167,8 +167,10 @@ static void open_files(struct open_files *files)
 			     open("fs/by-app/one/who", O_RDONLY | O_NONBLOCK) },
 		.cached_fd = open("fs/by-app/one/cached", O_RDONLY),
 		.append_fd = open("fs/by-app/one/cached", O_WRONLY | O_APPEND),
+		.bound_fd = open("bound-file", O_RDONLY),
 	};
-	scenario_need(files->append_fd >= 0 && files->content_fd >= 0 && files->path_fd >= 0,
+	scenario_need(files->append_fd >= 0 && files->content_fd >= 0 && files->path_fd >= 0 &&
+			      files->bound_fd >= 0,
 		      "open: %s", strerror(errno));
 	for (int i = 0; i < 2; i++)
 		read_name(files->who_fds[i], files->names[i]);
@@ -188,6 +190,7 @@ static void check_files(struct open_files *files)
 			       files->names[i]);
 	}
 	check_content(files->path_fd, "content");
+	check_text(files->bound_fd, "before");
 	check_text(files->content_fd, "ore");
 	check_text(files->cached_fd, "456789");
 	scenario_check(write(files->append_fd, "AB", 2) == 2, "append: %s", strerror(errno));
@@ -204,6 +207,7 @@ static void close_files(struct open_files *files)
 	close(files->who_fds[1]);
 	close(files->cached_fd);
 	close(files->append_fd);
+	close(files->bound_fd);
 	await_handles(files->path_fd, 0);
 	close(files->path_fd);
 }
@@ -235,6 +239,23 @@ static int use(void *unused)
 	return 0;
 }
 
+/* By who is let in. */
+static int bind_as_known(void *unused)
+{
+	(void)unused;
+	if (is_theirs())
+		become(THEIR_ID);
+	scenario_need(mount("fs/by-app/one/content", "bound-file", NULL, MS_BIND, NULL) == 0,
+		      "bind: %s", strerror(errno));
+	return 0;
+}
+
+static void bind_file(void)
+{
+	close(open("bound-file", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
+	scenario_reap(scenario_child(bind_as_known, NULL));
+}
+
 static int inside(void *unused)
 {
 	bool paths = !in_user_namespace || strcmp(which, "shared") != 0;
@@ -243,6 +264,7 @@ static int inside(void *unused)
 	(void)unused;
 	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
 	pid_t driver = serve_fs();
+	bind_file();
 	pid_t uses = scenario_child(use, NULL);
 	scenario_wait_mark("uses");
 	if (paths) {
@@ -260,6 +282,7 @@ static int inside(void *unused)
 		scenario_reap(works);
 	}
 	scenario_reap(uses);
+	umount2("bound-file", MNT_DETACH);
 	umount2("fs", MNT_DETACH);
 	scenario_reap(driver);
 	return 0;

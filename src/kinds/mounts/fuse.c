@@ -221,6 +221,22 @@ struct finding {
 	int flags;
 };
 
+/* A mount that shows a file is that file. */
+static int open_found(const struct finding *finding)
+{
+	struct statx found = { .stx_mode = S_IFDIR };
+	char itself[32];
+
+	if (!*finding->path &&
+	    statx(finding->root_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found))
+		return -1;
+	if (S_ISDIR(found.stx_mode))
+		return mount_open_path(finding->root_fd, finding->path, finding->flags,
+				       RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+	snprintf(itself, sizeof itself, "/proc/self/fd/%d", finding->root_fd);
+	return open(itself, (finding->flags & ~O_NOFOLLOW) | O_CLOEXEC);
+}
+
 /* As who mounted it, with all rights. */
 static int find_inside(void *data, struct error *err)
 {
@@ -236,8 +252,7 @@ static int find_inside(void *data, struct error *err)
 	    syscall(SYS_setresgid, gid, gid, gid) || syscall(SYS_setresuid, uid, uid, uid))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot become who mounted %.200s",
 				  finding->mount->mountpoint);
-	finding->ret_fd = mount_open_path(finding->root_fd, finding->path, finding->flags,
-					  RESOLVE_BENEATH | RESOLVE_NO_XDEV);
+	finding->ret_fd = open_found(finding);
 	return finding->ret_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot find %.200s in it",
 						finding->path)
 				   : 0;

@@ -16,6 +16,11 @@
  * is mapped read-only stays so. F_SEAL_FUTURE_WRITE leaves mappings that are there as they are: it
  * is set when all are. A file that is executed has no writer at all (deny_write_access), us
  * included, so nothing is left for later that does not have to be.
+ *
+ * The description that memfd_create returns is no writer in that sense: with no other one the file
+ * can be executed while that is open, or mapped, for reading and writing. Of descriptions for
+ * writing the first is taken for it, unless it is alone and the kernel says that there is a writer;
+ * what is mapped by descriptions that no task has any more is mapped by it, too.
  */
 #include "kinds/memory/memory.h"
 
@@ -31,6 +36,7 @@
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <linux/mman.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,6 +133,20 @@ static char *name_of(const struct open_file *file)
 	return arena_printf(file->target->collect->arena, "%.*s", (int)length, name);
 }
 
+/*
+ * Nobody is given a lease for reading of what has writers (generic_add_lease, fs/locks.c). Should
+ * somebody outside open it right then, we are told by a signal, which is to be one that does
+ * nothing. 1, 0, or -1: it cannot be told.
+ */
+static int has_writers(const struct collect *collect, int fd)
+{
+	if (collect->looking || fcntl(fd, F_SETSIG, SIGURG) < 0)
+		return -1;
+	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+		return errno == EAGAIN ? 1 : -1;
+	return fcntl(fd, F_SETLEASE, F_UNLCK) < 0 ? -1 : 0;
+}
+
 static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -156,6 +176,9 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 	inode->mode = file->stat.st_mode & MODE_BITS;
 	inode->has_hugetlb_flag = huge;
 	inode->hugetlb_flag = huge ? huge_flags(page) : 0;
+	int writers = has_writers(collect, fd);
+	inode->has_has_writers = writers >= 0;
+	inode->has_writers = writers > 0;
 	if (inode_attributes_collect(collect->snapshot, fd, &inode->attributes, file->what, err))
 		return -1;
 	table_add(&known->by_inode, collect->arena, file->stat.st_ino, inode);
@@ -176,6 +199,7 @@ static int memfd_collect(const struct open_file *file, FileEntry *entry, struct 
 	memfd->id = file->id;
 	memfd->flags = file->flags;
 	memfd->pos = file->position;
+	memfd->has_only_mapped = memfd->only_mapped = !*file->fdinfo;
 	return collect_inode(file, &memfd->inode_id, err);
 }
 
@@ -237,9 +261,12 @@ static int memfd_check(const struct snapshot *snapshot, const FileEntry *entry, 
 
 /* What is kept of an inode while files are opened. */
 struct made_memfd {
-	size_t place; /* opener_kept: read-write if seals are left for later, or it is executed */
+	size_t place; /* opener_kept: what memfd_create returned if seals are left, or it is had */
 	uint32_t late_seals;
-	bool executed, has_flags;
+	bool has_original; /* it is still there, or mapped */
+	bool has_flags;
+	const FileEntry
+		*original; /* the description that memfd_create returned; NULL: it is gone */
 };
 
 static uint32_t mode_of(const MemfdInodeEntry *inode)
@@ -247,15 +274,40 @@ static uint32_t mode_of(const MemfdInodeEntry *inode)
 	return inode->has_mode ? inode->mode & MODE_BITS : 0777;
 }
 
+static bool is_for_writing(const FileEntry *file, const MemfdInodeEntry *inode)
+{
+	return file->type == FD_TYPES__MEMFD && file->memfd->inode_id == inode->inode_id &&
+	       !(file->memfd->flags & O_PATH) && (file->memfd->flags & O_ACCMODE) != O_RDONLY;
+}
+
 static bool has_writer(const struct snapshot *snapshot, const MemfdInodeEntry *inode)
 {
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (is_for_writing(snapshot->files[i], inode))
+			return true;
+	return false;
+}
+
+static bool is_read_write(const MemfdFileEntry *memfd)
+{
+	return !(memfd->flags & O_PATH) && (memfd->flags & O_ACCMODE) == O_RDWR;
+}
+
+/* Which description is it that memfd_create has returned? NULL: none that a task has. */
+static const FileEntry *find_original(const struct snapshot *snapshot, const MemfdInodeEntry *inode)
+{
+	const FileEntry *original = NULL;
+	size_t n_writers = 0;
+
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		const FileEntry *file = snapshot->files[i];
-		if (file->type == FD_TYPES__MEMFD && file->memfd->inode_id == inode->inode_id &&
-		    !(file->memfd->flags & O_PATH) && (file->memfd->flags & O_ACCMODE) != O_RDONLY)
-			return true;
+		if (!is_for_writing(file, inode) || file->memfd->only_mapped)
+			continue;
+		n_writers++;
+		if (!original && is_read_write(file->memfd))
+			original = file;
 	}
-	return false;
+	return inode->has_has_writers && inode->has_writers && n_writers == 1 ? NULL : original;
 }
 
 /*
@@ -366,8 +418,10 @@ static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
 	    inode_attributes_set(inode->attributes, fd, inode->name, err) ||
 	    seal(fd, inode, inode->seals & ~made->late_seals, err))
 		return -1;
-	made->executed = is_executed(opener->snapshot, inode);
-	if (!made->late_seals && !made->executed) {
+	made->original = find_original(opener->snapshot, inode);
+	made->has_original = made->original || is_executed(opener->snapshot, inode) ||
+			     (inode->has_has_writers && !inode->has_writers);
+	if (!made->late_seals && !made->has_original) {
 		int read_only = opener_reopen(fd, O_PATH);
 		if (read_only < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
@@ -396,14 +450,16 @@ static struct made_memfd *made_memfd(struct file_opener *opener, const MemfdInod
 	return made;
 }
 
-/* The one that memfd_create has returned, or another. */
-static int open_description(struct file_opener *opener, const struct made_memfd *made, int flags)
+/* The one that memfd_create has returned, or another. What is only mapped has no flags of it. */
+static int open_description(struct file_opener *opener, const struct made_memfd *made,
+			    const FileEntry *entry, int flags)
 {
 	int kept = opener_kept(opener, made->place);
+	bool is_mapped = made->has_original && entry->memfd->only_mapped;
 
-	if (!made->executed || flags & O_PATH || (flags & O_ACCMODE) != O_RDWR)
+	if (!is_read_write(entry->memfd) || (!is_mapped && entry != made->original))
 		return opener_reopen(kept, flags);
-	if (fcntl(kept, F_SETFL, flags) < 0)
+	if (!is_mapped && fcntl(kept, F_SETFL, flags) < 0)
 		return -1;
 	return fcntl(kept, F_DUPFD_CLOEXEC, 0);
 }
@@ -417,7 +473,7 @@ static int memfd_open(struct file_opener *opener, const FileEntry *entry, struct
 	if (!made)
 		return -1;
 	int flags = (int)memfd->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_NOCTTY);
-	autoclose int fd = open_description(opener, made, flags);
+	autoclose int fd = open_description(opener, made, entry, flags);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
 				  inode->name);

@@ -14,8 +14,8 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kernel/clone-mount.h"
 #include "kernel/mount-attributes.h"
-#include "kernel/visit.h"
 #include "kinds/files/ghost.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
@@ -77,55 +77,7 @@ int alone_check(const RegFileEntry *reg, bool unlinked, struct error *err)
 		       : 0;
 }
 
-struct cloning {
-	int path_fd;
-	const char *name;
-};
-
-static int clone_there(struct visitor *visitor, void *data, struct error *err)
-{
-	const struct cloning *cloning = data;
-	autoclose int fd = open_tree(cloning->path_fd, "",
-				     AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | OPEN_TREE_CLONE |
-					     OPEN_TREE_CLOEXEC);
-
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount of %s alone",
-				  cloning->name);
-	return visitor ? visitor_hand_over(visitor, fd, err) : take_fd(&fd);
-}
-
-/* Who is in its namespace may copy a mount (may_copy_tree); -1: nestor's own. */
-static int clone_mount(int namespace_fd, int path_fd, const char *name, struct error *err)
-{
-	struct cloning cloning = { path_fd, name };
-	const struct visit there = {
-		.what = "copies the mount of an unlinked file",
-		.namespaces = &namespace_fd,
-		.n_namespaces = 1,
-		.brief = true,
-		.function = clone_there,
-		.data = &cloning,
-		.size = sizeof cloning,
-	};
-	int fd;
-
-	if (namespace_fd < 0)
-		return clone_there(NULL, &cloning, err);
-	return visit(&there, &fd, 1, err) ? -1 : fd;
-}
-
 int alone_open(const RegFileEntry *reg, int namespace_fd, int path_fd, struct error *err)
 {
-	struct mount_attr attr = { .attr_set = reg->alone, .attr_clr = MOUNT_ATTR__ATIME };
-	autoclose int mount_fd = clone_mount(namespace_fd, path_fd, reg->name, err);
-
-	if (mount_fd < 0)
-		return -1;
-	if (mount_setattr(mount_fd, "", AT_EMPTY_PATH, &attr, sizeof attr))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make a mount of %s alone",
-				  reg->name);
-	/* With the descriptor of the mount that ends, but for what is open on it. */
-	int fd = opener_reopen(mount_fd, O_PATH);
-	return fd < 0 ? fail_errno(err, ERR_IO, "cannot open %s", reg->name) : fd;
+	return clone_mount(namespace_fd, path_fd, reg->alone, MOUNT_ATTR__ATIME, reg->name, err);
 }

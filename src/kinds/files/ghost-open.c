@@ -7,9 +7,14 @@
  * taken by another file, the description shows a temporary name instead.
  *
  * A file that had been opened with O_TMPFILE, and so can still be given a name, is made so again.
+ *
+ * On a mount that is read-only by now names are made by a copy of it that is not (ghost-names.c).
+ * Nothing is linked from one mount to another (EXDEV); where directories of a file system are shown
+ * by different mounts only, the inode is opened on the other one by its handle.
  */
 #include "kinds/files/alone.h"
 #include "kinds/files/ghost.h"
+#include "kinds/files/ghost-names.h"
 #include "kinds/files/files.h"
 #include "kinds/inode-attributes.h"
 #include "kinds/opener.h"
@@ -43,6 +48,9 @@ struct link {
 	const RegFileEntry *reg;
 	const char *path; /* as recorded */
 	int dir_fd;
+	int write_fd; /* the same directory, where names can be made */
+	dev_t device; /* of the directory */
+	ino_t inode;
 	const char *name;
 	struct passing_name *taken; /* NULL: it has only its directory, or another's name */
 };
@@ -81,6 +89,24 @@ struct unlinked_files {
 static int open_directory(struct making *making, const RegFileEntry *reg, char *path,
 			  struct error *err);
 
+/* What was made as `made_fd`, on the mount of the directory that is given up. */
+static int same_on_mount(const struct making *making, int parent_fd, const char *name, int made_fd,
+			 struct error *err)
+{
+	struct stat made, found;
+	autoclose int above_fd = parent_fd, own_fd = made_fd;
+	autoclose int fd = openat(above_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0 || fstat(own_fd, &made) < 0 || fstat(fd, &found) < 0)
+		return fail_errno(err, ERR_IO, "cannot open the directory of the unlinked file %s",
+				  making->path);
+	if (made.st_dev != found.st_dev || made.st_ino != found.st_ino)
+		return fail(err, ERR_FILE_CHANGED,
+			    "the directory of the unlinked file %s was replaced while it was made",
+			    making->path);
+	return take_fd(&fd);
+}
+
 static int make_directory(struct making *making, const RegFileEntry *reg, char *path,
 			  struct error *err)
 {
@@ -93,18 +119,23 @@ static int make_directory(struct making *making, const RegFileEntry *reg, char *
 	*slash = '/';
 	if (parent_fd < 0)
 		return -1;
-	int fd = -1;
-	struct passing_name *taken = passing_directory(making->opener, parent_fd, name, &fd);
+	int write_fd = ghost_names_place(making->opener, reg, parent_fd, err), fd = -1;
+	if (write_fd < 0) {
+		close(parent_fd);
+		return -1;
+	}
+	struct passing_name *taken = passing_directory(making->opener, write_fd, name, &fd);
 	if (!taken) {
 		fail_errno(err, ERR_IO, "cannot make the directory of the unlinked file %s",
 			   making->path);
+		close(write_fd);
 		close(parent_fd);
 		return -1;
 	}
 	struct made_directory *made = arena_new(arena, struct made_directory);
-	*made = (struct made_directory){ making->directories, parent_fd, taken };
+	*made = (struct made_directory){ making->directories, write_fd, taken };
 	making->directories = made;
-	return fd;
+	return same_on_mount(making, parent_fd, name, fd, err);
 }
 
 /* On the mount that the description is on, in a mount namespace of the tree or in ours.
@@ -138,6 +169,7 @@ static int remove_names(struct making *making, struct error *err)
 			failure = errno;
 		}
 		close(link->dir_fd);
+		close(link->write_fd);
 	}
 	for (struct made_directory *made = making->directories; made; made = made->next) {
 		if (passing_remove(made->name) < 0 && !left) {
@@ -159,11 +191,11 @@ static int take_name(struct making *making, struct link *link,
 		     const char *name, struct error *err)
 {
 	link->name = name;
-	link->taken = take(making, link->dir_fd, name);
+	link->taken = take(making, link->write_fd, name);
 	for (unsigned attempt = 0; !link->taken && errno == EEXIST && attempt < 100; attempt++) {
 		link->name = arena_printf(making->opener->arena, ".nestor-ghost-%x-%u",
 					  (unsigned)making->ghost->key, attempt);
-		link->taken = take(making, link->dir_fd, link->name);
+		link->taken = take(making, link->write_fd, link->name);
 		if (link->taken)
 			log_warning("restore", link->path,
 				    "the name of the unlinked file is taken, using %s", link->name);
@@ -180,14 +212,29 @@ static struct link *new_link(struct making *making, const RegFileEntry *reg, con
 	struct arena *arena = making->opener->arena;
 	char *directory = arena_printf(arena, "%s%s", path[0] == '/' ? "" : "/", path);
 	char *slash = strrchr(directory, '/');
+	struct stat stat;
 
 	*ret_name = arena_string(arena, slash + 1);
 	*slash = '\0';
-	int dir_fd = open_directory(making, reg, directory, err);
-	if (dir_fd < 0)
+	autoclose int found_fd = open_directory(making, reg, directory, err);
+	if (found_fd < 0)
+		return NULL;
+	if (fstat(found_fd, &stat) < 0) {
+		fail_errno(err, ERR_IO, "cannot look at the directory of %s", path);
+		return NULL;
+	}
+	int write_fd = ghost_names_place(making->opener, reg, found_fd, err);
+	if (write_fd < 0)
 		return NULL;
 	struct link *link = arena_new(arena, struct link);
-	*link = (struct link){ making->links, reg, path, dir_fd, "", NULL };
+	*link = (struct link){ .next = making->links,
+			       .reg = reg,
+			       .path = path,
+			       .dir_fd = take_fd(&found_fd),
+			       .write_fd = write_fd,
+			       .device = stat.st_dev,
+			       .inode = stat.st_ino,
+			       .name = "" };
 	making->links = link;
 	return link;
 }
@@ -211,7 +258,10 @@ static struct passing_name *take_by_mkfifo(struct making *making, int dir_fd, co
 
 static struct passing_name *take_by_link(struct making *making, int dir_fd, const char *name)
 {
-	return passing_link(making->opener, dir_fd, name, making->fd);
+	struct passing_name *taken = passing_link(making->opener, dir_fd, name, making->fd);
+
+	return taken || errno != EXDEV ? taken
+				       : ghost_names_link(making->opener, dir_fd, name, making->fd);
 }
 
 /* The description that was opened with O_TMPFILE; NULL if the file had a name once. */
@@ -255,112 +305,11 @@ static int make_inode(struct making *making, struct error *err)
 	const FileEntry *maker = find_maker(making);
 	if (maker)
 		return make_linkable(making, link, maker->reg, err);
-	making->fd = names_open(link->dir_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	making->fd = names_open(link->write_fd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	if (making->fd >= 0)
 		return 0;
 	/* Not all file systems have O_TMPFILE (EOPNOTSUPP; ENOENT or EISDIR of older ones). */
 	return take_name(making, link, take_by_create, name, err);
-}
-
-static ssize_t read_some(int from, void *bytes, size_t size)
-{
-	ssize_t got;
-
-	do
-		got = read(from, bytes, size);
-	while (got < 0 && errno == EINTR);
-	return got;
-}
-
-/*
- * Reads the header of the next chunk: 1 if there was one, 0 at the end of the image; -1 with
- * errno, ENODATA where it ends within a header.
- */
-static int read_chunk(int from, uint64_t *ret_offset, uint64_t *ret_length)
-{
-	uint8_t packed[64];
-	uint32_t size = 0;
-
-	ssize_t got = read_some(from, &size, sizeof size);
-	if (got <= 0)
-		return got < 0 ? -1 : 0;
-	errno = ENODATA;
-	if (got != sizeof size || size > sizeof packed)
-		return -1;
-	got = read_some(from, packed, size);
-	if (got != (ssize_t)size) {
-		errno = got < 0 ? errno : ENODATA;
-		return -1;
-	}
-	GhostChunkEntry *chunk = ghost_chunk_entry__unpack(NULL, size, packed);
-	errno = ENODATA;
-	if (!chunk)
-		return -1;
-	*ret_offset = chunk->off;
-	*ret_length = chunk->len;
-	ghost_chunk_entry__free_unpacked(chunk, NULL);
-	return 1;
-}
-
-static int fill_chunk(struct making *making, int from, uint64_t offset, uint64_t length,
-		      struct error *err)
-{
-	uint64_t size = ghost_entry(making->ghost)->size;
-
-	if (offset > size || length > size - offset)
-		return fail(err, ERR_IMAGE_INVALID,
-			    "a part of the unlinked file %s is outside of it", making->path);
-	int copied = ghost_content_fill(making->fd, from, offset, length);
-	if (copied < 0)
-		return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s", making->path);
-	return copied > 0 ? fail(err, ERR_IMAGE_TRUNCATED,
-				 "the content of the unlinked file %s ends early", making->path)
-			  : 0;
-}
-
-static int fill_chunks(struct making *making, int from, struct error *err)
-{
-	const GhostFileEntry *entry = ghost_entry(making->ghost);
-	uint64_t offset = 0, length = 0;
-	int more;
-
-	if (entry->size > INT64_MAX)
-		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has an impossible size",
-			    making->path);
-	if (ghost_content_resize(making->fd, entry->size) < 0)
-		return fail_errno(err, ERR_IO, "cannot set the size of the unlinked file %s",
-				  making->path);
-	while ((more = read_chunk(from, &offset, &length)) > 0)
-		if (fill_chunk(making, from, offset, length, err))
-			return -1;
-	if (more < 0 && errno == ENODATA)
-		return fail(err, ERR_IMAGE_TRUNCATED,
-			    "the content of the unlinked file %s ends early", making->path);
-	if (more < 0)
-		return fail_errno(err, ERR_IO, "cannot read the content of the unlinked file %s",
-				  making->path);
-	if (ghost_content_reserve(making->fd, entry))
-		return fail_errno(err, ERR_IO, "cannot reserve memory for the unlinked file %s",
-				  making->path);
-	return 0;
-}
-
-static int fill(struct making *making, struct error *err)
-{
-	const struct record *ghost = making->ghost;
-
-	autoclose int from =
-		images_open_content(making->opener->images, IMAGE_GHOST_FILE, ghost->key, err);
-	if (from < 0)
-		return -1;
-	if (lseek(from, (off_t)ghost->content, SEEK_SET) < 0)
-		return fail_errno(err, ERR_IO, "cannot read the content of the unlinked file %s",
-				  making->path);
-	if (ghost_entry(ghost)->has_chunks && ghost_entry(ghost)->chunks)
-		return fill_chunks(making, from, err);
-	if (ghost_content_fill(making->fd, from, 0, INT64_MAX) < 0)
-		return fail_errno(err, ERR_IO, "cannot fill the unlinked file %s", making->path);
-	return 0;
 }
 
 static int set_attributes(struct making *making, struct error *err)
@@ -405,22 +354,42 @@ static bool are_on_one_mount(const struct making *making, const RegFileEntry *on
 
 static struct link *link_at(struct making *making, const RegFileEntry *reg, struct error *err);
 
-/* Another mount shows the same directory, and so the name that the file has there. */
-static int find_name(struct making *making, struct link *link, struct error *err)
+static const char *last_name(const RegFileEntry *reg)
+{
+	const char *slash = strrchr(reg->name, '/');
+
+	return slash ? slash + 1 : reg->name;
+}
+
+/* Another mount shows the same directory, and so the name that the file has there; or NULL. */
+static const struct link *find_name(const struct making *making, const struct link *link,
+				    const char *name)
+{
+	const struct link *other = making->links;
+
+	while (other && (!*other->name || other->device != link->device ||
+			 other->inode != link->inode || strcmp(last_name(other->reg), name) != 0))
+		other = other->next;
+	return other;
+}
+
+/* By another mount of the file system: there has to be a name by which the inode is found. */
+static int take_elsewhere(struct making *making, struct link *link, const char *name,
+			  struct error *err)
 {
 	const struct link *first = link_at(making, making->reg, err);
-	struct stat one, other;
 
 	if (!first)
 		return -1;
-	if (fstat(first->dir_fd, &one) < 0 || fstat(link->dir_fd, &other) < 0)
-		return fail_errno(err, ERR_IO, "cannot look at the directory of %s", link->path);
-	if (one.st_dev != other.st_dev || one.st_ino != other.st_ino)
+	if (first->device != link->device)
 		return fail(err, ERR_FILE_CHANGED,
 			    "%s, which is unlinked, was open on several mounts, which show "
-			    "different directories there now",
+			    "different file systems there now",
 			    link->path);
-	link->name = first->name;
+	const struct link *other = find_name(making, link, name);
+	if (!other)
+		return take_name(making, link, take_by_link, name, err);
+	link->name = other->name;
 	return 0;
 }
 
@@ -436,14 +405,17 @@ static struct link *link_at(struct making *making, const RegFileEntry *reg, stru
 	/* The first link of a regular file made without a name has only its directory yet. */
 	if (link && *link->name)
 		return link;
-	if (link) {
-		const char *slash = strrchr(reg->name, '/');
-		name = slash ? slash + 1 : reg->name;
-	} else {
+	if (link)
+		name = last_name(reg);
+	else
 		link = new_link(making, reg, &name, err);
-	}
-	if (!link || (is_first ? take_name(making, link, take_by_link, name, err)
-			       : find_name(making, link, err)))
+	if (!link)
+		return NULL;
+	const struct link *other = find_name(making, link, name);
+	if (other)
+		link->name = other->name;
+	else if (is_first ? take_name(making, link, take_by_link, name, err)
+			  : take_elsewhere(making, link, name, err))
 		return NULL;
 	return link;
 }
@@ -546,7 +518,7 @@ static int make_ghost(struct file_opener *opener, const struct record *ghost, st
 
 	int failed = make_inode(&making, err);
 	if (!failed && S_ISREG(ghost_entry(ghost)->mode))
-		failed = fill(&making, err);
+		failed = ghost_fill(opener, ghost, making.fd, making.path, err);
 	if (!failed)
 		failed = set_attributes(&making, err);
 	if (!failed)

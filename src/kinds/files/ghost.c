@@ -9,10 +9,12 @@
  * ancestor that is left) has to be on the same mount: files that never had a name (memory files,
  * shared anonymous memory) and those of mounts that are gone are refused. A regular
  * file that is open by way of several mounts, as a library that was replaced while services with
- * mount namespaces of their own have it mapped, has to have had one name in one directory; so it
- * can be made by another mount, too, if its own is read-only.
+ * mount namespaces of their own have it mapped, has to have had one name in one directory, or be on
+ * a file system that opens files by their handles; so it can be made by another mount, too, if its
+ * own is read-only.
  */
 #include "kinds/files/ghost.h"
+#include "kinds/files/ghost-names.h"
 #include "kinds/files/linked.h"
 
 #include "base/cleanup.h"
@@ -228,15 +230,13 @@ static const char *last_name(const char *path)
 }
 
 /* -1 with errno */
-static int look_at_directory(const struct open_file *file, const RegFileEntry *reg,
-			     struct stat *ret)
+static int open_directory(const struct open_file *file, const RegFileEntry *reg)
 {
 	int length = (int)(last_name(reg->name) - reg->name);
 	const char *path = arena_printf(file->target->collect->arena, "%.*s", length, reg->name);
-	autoclose int fd = reg->mnt_id >= 0 ? mount_open_beside(file, path)
-					    : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? -1 : fstat(fd, ret);
+	return reg->mnt_id >= 0 ? mount_open_beside(file, path)
+				: open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 /* Made with O_TMPFILE, it has never had that name (d_tmpfile). */
@@ -248,18 +248,26 @@ static bool was_named(const struct open_file *file, const RegFileEntry *reg)
 	return strcmp(last_name(reg->name), name) != 0;
 }
 
-/* In the same directory by the same name, which then leads to it on both mounts: 1, 0, -1. */
-static int has_same_name(const struct known_ghost *seen, const struct open_file *file,
+/*
+ * In the same directory by the same name, which then leads to it on both mounts, or in another one
+ * where it can be linked: 1, 0, -1.
+ */
+static int can_have_name(const struct known_ghost *seen, const struct open_file *file,
 			 const RegFileEntry *reg, struct error *err)
 {
 	struct stat one, other;
+	bool same_name = strcmp(last_name(seen->reg->name), last_name(reg->name)) == 0;
 
-	if (strcmp(last_name(seen->reg->name), last_name(reg->name)) != 0 || !was_named(file, reg))
+	if (!was_named(file, reg))
 		return 0;
-	if (look_at_directory(seen->file, seen->reg, &one) < 0 ||
-	    look_at_directory(file, reg, &other) < 0)
+	autoclose int one_fd = open_directory(seen->file, seen->reg);
+	autoclose int other_fd = one_fd < 0 ? -1 : open_directory(file, reg);
+	if (other_fd < 0 || fstat(one_fd, &one) < 0 || fstat(other_fd, &other) < 0)
 		return errno_tells_nothing(errno) ? fail_mount(file, err) : 0;
-	return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+	if (same_name && one.st_dev == other.st_dev && one.st_ino == other.st_ino)
+		return 1;
+	int possible = ghost_names_can_link(file, other_fd);
+	return possible < 0 ? fail_mount(file, err) : possible;
 }
 
 /* A name on another mount cannot be linked to it (EXDEV), so it has to be there already. */
@@ -270,7 +278,7 @@ static int collect_on_other_mount(const struct known_ghost *seen, const struct o
 	int possible = seen->mount && mount && S_ISREG(file->stat.st_mode) &&
 				       seen->entry->uid == file->stat.st_uid &&
 				       seen->entry->gid == file->stat.st_gid
-			       ? has_same_name(seen, file, reg, err)
+			       ? can_have_name(seen, file, reg, err)
 			       : 0;
 
 	if (possible > 0)
@@ -279,7 +287,8 @@ static int collect_on_other_mount(const struct known_ghost *seen, const struct o
 		return -1;
 	if (!possible)
 		return fail(err, ERR_UNSUPPORTED_FILE,
-			    "%s: an unlinked file that is open on several mounts, not by one name",
+			    "%s: an unlinked file that is open on several mounts, not by one name, "
+			    "and its file system opens none by their handles",
 			    file->what);
 	seen->entry->has_on_several_mounts = seen->entry->on_several_mounts = true;
 	return 0;

@@ -35,6 +35,10 @@ int ghost_verify(struct file_opener *opener, const FileEntry *entry, struct erro
 /* Opens the description of an entry with a ghost, with its flags, at position 0. */
 int ghost_open(struct file_opener *opener, const FileEntry *entry, struct error *err);
 
+/* Its content, from the image; `path` is for messages (ghost-fill.c). */
+int ghost_fill(const struct file_opener *opener, const struct record *ghost, int fd,
+	       const char *path, struct error *err);
+
 /* ---- its content (ghost-content.c); 0, or -1 with errno ---- */
 
 /* Says in the entry how it is written: plainly, or in chunks. */

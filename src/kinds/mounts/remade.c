@@ -2,13 +2,14 @@
 /*
  * Where a file whose last name is gone can be made again: on the mount that it is open on, which
  * may be read-only, as /usr is for services; then by another that shows the same directory by the
- * same path.
+ * same path, or by a copy of its own that is not read-only.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
 #include "base/names.h"
 #include "collect/collect.h"
+#include "kernel/clone-mount.h"
 #include "kinds/mounts/survey.h"
 #include "kinds/places.h"
 
@@ -21,11 +22,11 @@
 #include <sys/statvfs.h>
 
 /*
- * Whether the nearest directory that is left on the way to `path` is on that mount, and not below
+ * The nearest directory that is left on the way to `path`, if it is on that mount, and not below
  * another. 1, 0, or -1 with errno.
  */
-static int is_left_above(const struct live_namespace *namespace, const struct mount_line *line,
-			 const char *path)
+static int find_left_above(const struct live_namespace *namespace, const struct mount_line *line,
+			   const char *path, int *ret_fd)
 {
 	char directory[PATH_MAX];
 	char *slash;
@@ -37,11 +38,11 @@ static int is_left_above(const struct live_namespace *namespace, const struct mo
 		slash[slash == directory] = '\0';
 		if (!path_below(directory, line->mountpoint))
 			return 0;
-		autoclose int fd = survey_open_on_mount(namespace, line, directory);
-		if (fd < 0 && errno_tells_nothing(errno))
+		*ret_fd = survey_open_on_mount(namespace, line, directory);
+		if (*ret_fd < 0 && errno_tells_nothing(errno))
 			return -1;
-		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR) || !directory[1])
-			return fd >= 0;
+		if (*ret_fd >= 0 || (errno != ENOENT && errno != ENOTDIR) || !directory[1])
+			return *ret_fd >= 0;
 	}
 	return 0;
 }
@@ -91,9 +92,30 @@ static int find_writable(const struct mount_survey *survey, const char *director
 	return is_writable(survey->own.root_fd, directory, wanted_fd, &mount_id);
 }
 
+/*
+ * By a copy of the mount, which is tried. Not what was opened with O_TMPFILE: that is a description
+ * of its own mount. 1, 0, or -1 with an error.
+ */
+static int can_be_copied(const struct open_file *file, const struct live_namespace *namespace,
+			 const struct mount_line *line, int directory_fd, struct error *err)
+{
+	struct error why = { 0 };
+
+	if (line->superblock_flags & MS_RDONLY || (file->flags & O_TMPFILE) == O_TMPFILE)
+		return 0;
+	autoclose int fd = clone_mount(namespace->fd, directory_fd, 0, MOUNT_ATTR_RDONLY,
+				       line->mountpoint, &why);
+	if (fd >= 0)
+		return 1;
+	if (!errno_tells_nothing(why.os_errno))
+		return 0;
+	*err = why;
+	return -1;
+}
+
 static int find_elsewhere(const struct mount_survey *survey, const struct open_file *file,
 			  const struct live_namespace *namespace, const struct mount_line *line,
-			  const char *path, int64_t *ret_made_on, struct error *err)
+			  const char *path, int left_fd, int64_t *ret_made_on, struct error *err)
 {
 	size_t length = (size_t)(strrchr(path, '/') - path);
 	const char *directory =
@@ -106,6 +128,11 @@ static int find_elsewhere(const struct mount_survey *survey, const struct open_f
 	if (found < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for the directory of %s",
 				  file->what);
+	int copied = found ? 0 : can_be_copied(file, namespace, line, left_fd, err);
+	if (copied) {
+		*ret_made_on = -1;
+		return copied < 0 ? -1 : 0;
+	}
 	if (!found)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file on a mount that is read-only, where it cannot be "
@@ -134,7 +161,8 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 						: survey_find_mount(survey, mount_id, &namespace);
 	if (!line)
 		return 0;
-	int left = is_left_above(namespace, line, path);
+	autoclose int left_fd = -1;
+	int left = find_left_above(namespace, line, path, &left_fd);
 	if (left < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for the directory of %s",
 				  file->what);
@@ -142,7 +170,7 @@ int mount_of_removed_file(const struct open_file *file, const char *path, uint32
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that never was at that path", file->what);
 	if (fs.f_flag & ST_RDONLY &&
-	    find_elsewhere(survey, file, namespace, line, path, ret_made_on, err))
+	    find_elsewhere(survey, file, namespace, line, path, left_fd, ret_made_on, err))
 		return -1;
 	*ret_mount_id = line->id;
 	return 1;

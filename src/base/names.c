@@ -22,6 +22,7 @@ struct call {
 	const char *from;
 	int flags;
 	mode_t mode;
+	dev_t device;
 };
 
 bool names_lead_nowhere(int error)
@@ -98,6 +99,16 @@ static int mkfifo_it(const struct call *call)
 int names_mkfifo(int dir_fd, const char *name, mode_t mode)
 {
 	return make(&(struct call){ mkfifo_it, dir_fd, name, .mode = mode });
+}
+
+static int mknod_it(const struct call *call)
+{
+	return mknodat(call->dir_fd, call->name, call->mode, call->device);
+}
+
+int names_mknod(int dir_fd, const char *name, mode_t mode, dev_t device)
+{
+	return make(&(struct call){ mknod_it, dir_fd, name, .mode = mode, .device = device });
 }
 
 static int link_it(const struct call *call)

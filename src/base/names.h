@@ -23,6 +23,7 @@ int names_as(uid_t uid, gid_t gid, int (*work)(void *argument), void *argument);
 int names_open(int dir_fd, const char *name, int flags, mode_t mode); /* O_CREAT, O_TMPFILE */
 int names_mkdir(int dir_fd, const char *name, mode_t mode);
 int names_mkfifo(int dir_fd, const char *name, mode_t mode);
+int names_mknod(int dir_fd, const char *name, mode_t mode, dev_t device);
 /* Of what a descriptor refers to. */
 int names_link(int fd, int dir_fd, const char *name);
 /* renameat2(2) */

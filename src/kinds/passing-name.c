@@ -160,15 +160,31 @@ static int create_fifo(int dir_fd, const char *name)
 	return fd >= 0 && fstat(fd, &found) == 0 && S_ISFIFO(found.st_mode) ? take_fd(&fd) : -1;
 }
 
+static int create_device(int dir_fd, const char *name, dev_t device)
+{
+	struct stat found;
+
+	if (names_mknod(dir_fd, name, S_IFCHR | 0600, device))
+		return -1;
+	autoclose int fd =
+		openat(dir_fd, name, O_RDWR | O_NONBLOCK | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 && fstat(fd, &found) == 0 && S_ISCHR(found.st_mode) &&
+			       found.st_rdev == device
+		       ? take_fd(&fd)
+		       : -1;
+}
+
+/* By `create_it`, or, without one, a device. */
 static struct passing_name *create(struct file_opener *opener, int dir_fd, const char *name,
-				   int (*create_it)(int dir_fd, const char *name), int *ret_fd)
+				   int (*create_it)(int dir_fd, const char *name), dev_t device,
+				   int *ret_fd)
 {
 	struct passing_name *own = add_own(opener, dir_fd, false);
 	autoclose int fd = -1;
 
 	if (!own)
 		return NULL;
-	fd = create_it(dir_fd, own->name);
+	fd = create_it ? create_it(dir_fd, own->name) : create_device(dir_fd, own->name, device);
 	if (fd < 0)
 		return remove_own(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
@@ -180,13 +196,19 @@ static struct passing_name *create(struct file_opener *opener, int dir_fd, const
 struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd)
 {
-	return create(opener, dir_fd, name, create_file, ret_fd);
+	return create(opener, dir_fd, name, create_file, 0, ret_fd);
 }
 
 struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd)
 {
-	return create(opener, dir_fd, name, create_fifo, ret_fd);
+	return create(opener, dir_fd, name, create_fifo, 0, ret_fd);
+}
+
+struct passing_name *passing_device(struct file_opener *opener, int dir_fd, const char *name,
+				    dev_t device, int *ret_fd)
+{
+	return create(opener, dir_fd, name, NULL, device, ret_fd);
 }
 
 struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, const char *name)

@@ -20,6 +20,9 @@ struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const 
 				  int *ret_fd);
 struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd);
+/* A device of characters, open read-write: nothing that opening does something to. */
+struct passing_name *passing_device(struct file_opener *opener, int dir_fd, const char *name,
+				    dev_t device, int *ret_fd);
 /* Whatever is about to get the name (no directory), where nobody else gives one. */
 struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, const char *name);
 /* 0, also where it is gone, or -1 with errno: then it is tried again when all is undone. */

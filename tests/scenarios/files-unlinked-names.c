@@ -2,8 +2,8 @@
 /*
  * name: files-unlinked-names
  * promise: an unlinked file that had several names, in directories of which different mounts show
- *	one each, in two mount namespaces, and is open by all of them, is one file afterwards, by each
- *	name on its mount, and has none
+ *	one each, in two mount namespaces, and is open by all of them, is one file afterwards, by
+ *	each name on its mount, and has none
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */

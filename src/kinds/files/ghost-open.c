@@ -200,9 +200,9 @@ static int take_name(struct making *making, struct link *link,
 			log_warning("restore", link->path,
 				    "the name of the unlinked file is taken, using %s", link->name);
 	}
-	return link->taken
-		       ? 0
-		       : fail_errno(err, ERR_IO, "cannot make the unlinked file %s", link->path);
+	return link->taken ? 0
+			   : fail_errno(err, errno == EPERM ? ERR_NO_PRIVILEGE : ERR_IO,
+					"cannot make the unlinked file %s", link->path);
 }
 
 static struct link *new_link(struct making *making, const RegFileEntry *reg, const char **ret_name,
@@ -256,6 +256,12 @@ static struct passing_name *take_by_mkfifo(struct making *making, int dir_fd, co
 	return passing_fifo(making->opener, dir_fd, name, &making->fd);
 }
 
+static struct passing_name *take_by_mknod(struct making *making, int dir_fd, const char *name)
+{
+	return passing_device(making->opener, dir_fd, name, ghost_entry(making->ghost)->rdev,
+			      &making->fd);
+}
+
 static struct passing_name *take_by_link(struct making *making, int dir_fd, const char *name)
 {
 	struct passing_name *taken = passing_link(making->opener, dir_fd, name, making->fd);
@@ -302,6 +308,8 @@ static int make_inode(struct making *making, struct error *err)
 		return take_name(making, link, take_by_mkdir, name, err);
 	if (S_ISFIFO(ghost_entry(making->ghost)->mode))
 		return take_name(making, link, take_by_mkfifo, name, err);
+	if (S_ISCHR(ghost_entry(making->ghost)->mode))
+		return take_name(making, link, take_by_mknod, name, err);
 	const FileEntry *maker = find_maker(making);
 	if (maker)
 		return make_linkable(making, link, maker->reg, err);

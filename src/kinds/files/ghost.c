@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Collecting open files whose last name is gone (regular files, directories and named pipes, whose
- * content is a matter of fifo.c). Attributes (inode-attributes.h) and content go into
- * ghost-file-<id>.img, once per inode (ghost-content.c).
+ * Collecting open files whose last name is gone (regular files, directories, devices without a
+ * state, and named pipes, whose content is a matter of fifo.c). Attributes (inode-attributes.h) and
+ * content go into ghost-file-<id>.img, once per inode (ghost-content.c).
  * Each description of the file is remapped to it, and keeps the path it had.
  *
  * The inode is made again in the directory where it was, so that directory (or the nearest
@@ -15,7 +15,9 @@
  */
 #include "kinds/files/ghost.h"
 #include "kinds/files/ghost-names.h"
+#include "kinds/files/kernel-log.h"
 #include "kinds/files/linked.h"
+#include "kinds/files/named-file.h"
 
 #include "base/cleanup.h"
 #include "base/table.h"
@@ -168,6 +170,8 @@ static GhostFileEntry *new_record(struct snapshot *snapshot, const struct stat *
 	entry->uid = stat->st_uid;
 	entry->gid = stat->st_gid;
 	entry->mode = stat->st_mode;
+	entry->has_rdev = S_ISCHR(stat->st_mode);
+	entry->rdev = entry->has_rdev ? (uint32_t)stat->st_rdev : 0;
 	entry->has_dev = true;
 	entry->dev = kernel_device(stat->st_dev);
 	entry->has_ino = true;
@@ -217,9 +221,22 @@ static int write_content(const struct open_file *file, uint32_t id, GhostFileEnt
 	return 0;
 }
 
-static bool can_be_unlinked(mode_t mode)
+static bool can_be_unlinked(mode_t mode, dev_t device)
 {
+	if (S_ISCHR(mode))
+		return named_file_is_plain_device(device) && !kernel_log_is(device);
 	return S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode);
+}
+
+/* What is mounted in a user namespace has none that anybody could open. */
+static int can_be_device(const struct open_file *file, struct error *err)
+{
+	if (!S_ISCHR(file->stat.st_mode) || file->target->collect->facts->in_initial_user_namespace)
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_FILE,
+		    "%s: a device that is unlinked, which can be made again from the initial user "
+		    "namespace only",
+		    file->what);
 }
 
 static const char *last_name(const char *path)
@@ -356,9 +373,11 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that is mounted, and open by another mount",
 			    file->what);
-	if (!can_be_unlinked(stat->st_mode))
+	if (!can_be_unlinked(stat->st_mode, stat->st_rdev))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s: a special file that is unlinked",
 			    file->what);
+	if (can_be_device(file, err))
+		return -1;
 	int again = can_be_made_again(file, reg, mount, err);
 	if (again < 0)
 		return -1;
@@ -476,7 +495,7 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 		return fail(err, ERR_IMAGE_MISSING, "the unlinked file %s (ghost %u) is not there",
 			    entry->reg->name, remap->remap_id);
 	mode_t mode = ghost_entry(ghost)->mode;
-	if (!can_be_unlinked(mode))
+	if (!can_be_unlinked(mode, ghost_entry(ghost)->rdev))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "the unlinked file %s is a special file",
 			    entry->reg->name);
 	if (entry->reg->name[strlen(entry->reg->name) - 1] == '/')

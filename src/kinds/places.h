@@ -101,6 +101,9 @@ bool mount_of_number(struct collect *collect, uint32_t number, dev_t device, uin
 struct mount_line;
 char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *mount,
 			      struct watched_place *place);
+/* By any of them; NULL where there is none, or where the tree has no mounts of its own. */
+int mount_own_paths_of_inode(struct collect *collect, struct watched_place *place, char **ret_path,
+			     struct error *err);
 
 /*
  * Of a file system whose driver is in the tree, which is asked for nothing (FUSE): 1, and all that

@@ -2,8 +2,9 @@
 /*
  * A file that was opened by a name that is gone, and has another one: who writes a file and gives
  * it its name by link and unlink, as sem_open(3) does. The other name is looked for where the first
- * one was, as a link is where it is easily made; nothing is added to the file system for a dump.
- * Found nowhere there, it is refused. What was removed in an overlay, and has but the links that it
+ * one was, as a link is where it is easily made, and then by the handle of the file, on any mount
+ * that shows its file system; nothing is added to the file system for a dump. Found nowhere there,
+ * it is refused. What was removed in an overlay, and has but the links that it
  * has in a lower layer, has none: it is carried (ghost.c).
  *
  * In the images the description has its first name, and is remapped (LINKED) to a file record of
@@ -18,6 +19,7 @@
 #include "base/names.h"
 #include "collect/collect.h"
 #include "kinds/files/ghost.h"
+#include "kinds/files/ghost-names.h"
 #include "kinds/opener.h"
 #include "kinds/passing-name.h"
 #include "kinds/files/regular.h"
@@ -70,6 +72,41 @@ static char *find_name(struct arena *arena, DIR *entries, const char *directory,
 	return NULL;
 }
 
+/*
+ * Where its handle leads, if that is a name, and if the first one can be linked to it from there,
+ * on its own mount: 1, its path and mount; 0; -1 with an error.
+ */
+static int find_elsewhere(const struct open_file *file, int directory_fd, char **ret_path,
+			  int32_t *ret_mount_id, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} own = { .handle.handle_bytes = MAX_HANDLE_SZ };
+	struct watched_place place = { file->stat.st_dev, file->stat.st_ino, &own.handle, 0 };
+	uint32_t mount_id = 0;
+	int unused, can_link = directory_fd < 0 ? 0 : ghost_names_can_link(file, directory_fd);
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+
+	if (can_link < 0 || fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s", file->what);
+	if (!can_link)
+		return 0;
+	if (name_to_handle_at(fd, "", &own.handle, &unused, AT_EMPTY_PATH) < 0)
+		return errno_tells_nothing(errno) ? fail_errno(err, ERR_KERNEL_REFUSED,
+							       "cannot look for %s", file->what)
+						  : 0;
+	*ret_path = mount_path_of_inode(collect, &place, &mount_id);
+	*ret_mount_id = *ret_path ? (int32_t)mount_id : -1;
+	if (!*ret_path && mount_own_paths_of_inode(collect, &place, ret_path, err))
+		return -1;
+	errno = place.failed;
+	return !*ret_path && place.failed
+		       ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s", file->what)
+		       : *ret_path != NULL;
+}
+
 int linked_collect(const struct open_file *file, const FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -90,10 +127,16 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 				  file->what);
 	if (lower)
 		return ghost_collect(file, entry, -1, err);
-	if (!name)
+	int32_t mount_id = entry->reg->mnt_id;
+	int found =
+		name ? 1
+		     : find_elsewhere(file, entries ? dirfd(entries) : -1, &name, &mount_id, err);
+	if (found < 0)
+		return -1;
+	if (!found)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: the name is gone while the file has another (a hard link), which "
-			    "is not in the same directory",
+			    "is not in the same directory, and to which its handle does not lead",
 			    file->what);
 	FileEntry *other = snapshot_new(snapshot, FILE_ENTRY, FileEntry);
 	other->type = FD_TYPES__REG;
@@ -102,6 +145,7 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 	*other->reg = *entry->reg;
 	other->reg->id = other->id;
 	other->reg->name = name;
+	other->reg->mnt_id = mount_id;
 	other->reg->pos = 0;
 	other->reg->fown = snapshot_new(snapshot, FOWN_ENTRY, FownEntry);
 	snapshot_add_file(snapshot, other);
@@ -183,7 +227,12 @@ static int open_by_first_name(struct file_opener *opener, const RegFileEntry *re
 			       ? 1
 			       : fail_errno(err, ERR_IO, "cannot open the directory of %s",
 					    reg->name);
-	struct passing_name *taken = passing_link(opener, dir_fd, name, other_fd);
+	autoclose int write_fd = ghost_names_place(opener, reg, dir_fd, err);
+	if (write_fd < 0)
+		return -1;
+	struct passing_name *taken = passing_link(opener, write_fd, name, other_fd);
+	if (!taken && errno == EXDEV)
+		taken = ghost_names_link(opener, write_fd, name, other_fd);
 	if (!taken)
 		return is_no_place(errno) ? 1
 					  : fail_errno(err, ERR_IO, "cannot link %s", reg->name);
@@ -229,6 +278,11 @@ int linked_open(struct file_opener *opener, const FileEntry *entry, struct error
 		open_by_first_name(opener, reg, flags_of(reg, found.st_mode), other_fd, &fd, err);
 	if (failed < 0)
 		return -1;
+	/* On another mount it would be another description. */
+	if (failed && reg->mnt_id != other->mnt_id)
+		return fail(err, ERR_KERNEL_REFUSED,
+			    "%s cannot be linked there for the moment, and %s is on another mount",
+			    reg->name, other->name);
 	if (failed) {
 		log_warning("restore", reg->name,
 			    "cannot have this name for the moment, opened as %s", other->name);

@@ -320,7 +320,8 @@ static enum file_way regular_way(const struct snapshot *snapshot, const FileEntr
 		return process_file_way(entry->reg);
 	if (entry->reg->has_mode && S_ISSOCK(entry->reg->mode))
 		return FILE_LAST;
-	return regular_is_inside(snapshot, entry->reg) || ghost_is_late(snapshot, entry)
+	return regular_is_inside(snapshot, entry->reg) || ghost_is_late(snapshot, entry) ||
+			       regular_is_inside(snapshot, linked_of(snapshot, entry))
 		       ? FILE_LATE
 		       : FILE_EARLY;
 }

@@ -226,6 +226,22 @@ char *mount_own_path_of_inode(struct collect *collect, const struct mount_line *
 	return path && is_there(mount, path, place) ? path : NULL;
 }
 
+int mount_own_paths_of_inode(struct collect *collect, struct watched_place *place, char **ret_path,
+			     struct error *err)
+{
+	const struct mount_survey *survey = survey_of_mounts(collect);
+
+	*ret_path = NULL;
+	if (!survey)
+		return 0;
+	if (survey_read_own(collect, err))
+		return -1;
+	for (size_t i = 0; i < survey->own.n_lines && !*ret_path; i++)
+		if (survey->own.lines[i].device == place->device)
+			*ret_path = mount_own_path_of_inode(collect, &survey->own.lines[i], place);
+	return 0;
+}
+
 int mount_path_of_alone(const struct open_file *file, const char **ret_path, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -245,16 +261,13 @@ int mount_path_of_alone(const struct open_file *file, const char **ret_path, str
 	if (mount_id < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
 				  file->what);
-	if (survey_read_own(collect, err))
-		return -1;
 	if (survey_is_own_mount(survey, mount_id) || survey_find_mount(survey, mount_id, NULL))
 		return 0;
 	int failed = name_to_handle_at(fd, "", &own.handle, &unused, AT_EMPTY_PATH);
 	if (failed)
 		note_failure(&place, errno);
-	for (size_t i = 0; i < survey->own.n_lines && !path && !failed; i++)
-		if (survey->own.lines[i].device == place.device)
-			path = mount_own_path_of_inode(collect, &survey->own.lines[i], &place);
+	if (!failed && mount_own_paths_of_inode(collect, &place, &path, err))
+		return -1;
 	errno = place.failed;
 	if (!path && place.failed)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s", file->what);

@@ -60,13 +60,35 @@ void mount_table_skip(struct mount_table *table, const struct externals *externa
 	} while (n != before);
 }
 
-void mount_outside_collect(const struct collect *collect, const struct mount_line *line,
-			   MntEntry *entry)
+/*
+ * Of several mount namespaces it is the first one, that of the root of the tree, in which a path
+ * says what is meant. Another may have something of its own there, which nobody else would give.
+ */
+static bool is_namesake(const struct mount_survey *survey, const struct mount_line *line)
+{
+	for (size_t i = 0; i < survey->n_namespaces; i++) {
+		const struct mount_table *table = &survey->namespaces[i].table;
+		bool is_there = false;
+		for (size_t k = 0; k < table->n_lines; k++) {
+			const struct mount_line *other = &table->lines[k];
+			if (strcmp(other->mountpoint, line->mountpoint) != 0)
+				continue;
+			if (other->device == line->device && strcmp(other->root, line->root) == 0)
+				return false;
+			is_there = true;
+		}
+		if (is_there)
+			return true;
+	}
+	return false;
+}
+
+void mount_outside_collect(struct collect *collect, const struct mount_line *line, MntEntry *entry)
 {
 	const struct external *row =
 		externals_find(collect->options->externals, EXTERNAL_MNT, line->mountpoint);
 
-	if (!row)
+	if (!row || is_namesake(survey_of_mounts(collect), line))
 		return;
 	entry->has_ext_mount = entry->ext_mount = true;
 	entry->ext_key = arena_string(collect->arena, *row->value ? row->value : line->mountpoint);

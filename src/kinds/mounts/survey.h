@@ -143,8 +143,7 @@ int survey_open_on_mount(const struct live_namespace *namespace_, const struct m
 /* outside.c: leaves out mounts that are to be; and is one to be given by somebody? */
 void mount_table_skip(struct mount_table *table, const struct externals *externals,
 		      struct arena *arena);
-void mount_outside_collect(const struct collect *collect, const struct mount_line *line,
-			   MntEntry *entry);
+void mount_outside_collect(struct collect *collect, const struct mount_line *line, MntEntry *entry);
 
 /* idmap.c: the ids that it maps. */
 int mount_idmap_collect(const struct live_namespace *namespace_, const struct mount_line *line,

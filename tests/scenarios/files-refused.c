@@ -17,18 +17,18 @@ int main(int argc, char **argv)
 {
 	int sockets[2];
 	char text[16] = "";
+	struct stat stat = { 0 };
 
 	scenario_begin(argc, argv);
 	scenario_need(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets) == 0, "no sockets");
-	int hard = open("first-name", O_RDWR | O_CREAT, 0600);
-	scenario_need(!mkdir("other", 0700) && !link("first-name", "other/name") &&
-			      !unlink("first-name"),
-		      "cannot link");
+	scenario_need(mknod("special", S_IFSOCK | 0600, 0) == 0, "no special file");
+	int special = open("special", O_PATH);
+	scenario_need(special >= 0 && unlink("special") == 0, "cannot unlink");
 
 	scenario_ready();
 
 	scenario_check(write(sockets[0], "x", 1) == 1 && read(sockets[1], text, 16) == 1,
 		       "sockets");
-	scenario_check(write(hard, "x", 1) == 1, "file");
+	scenario_check(fstat(special, &stat) == 0 && S_ISSOCK(stat.st_mode), "special file");
 	return scenario_end();
 }

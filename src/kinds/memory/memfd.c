@@ -134,17 +134,22 @@ static char *name_of(const struct open_file *file)
 }
 
 /*
- * Nobody is given a lease for reading of what has writers (generic_add_lease, fs/locks.c). Should
- * somebody outside open it right then, we are told by a signal, which is to be one that does
- * nothing. 1, 0, or -1: it cannot be told.
+ * Nobody is given a lease for reading of what has writers (generic_add_lease, fs/locks.c), and of
+ * what is somebody else's it takes CAP_LEASE (EACCES). Should somebody outside open it right then,
+ * we are told by a signal, which is to be one that does nothing. -1 with errno.
  */
-static int has_writers(const struct collect *collect, int fd)
+static int look_for_writers(const struct collect *collect, int fd, MemfdInodeEntry *inode)
 {
-	if (collect->looking || fcntl(fd, F_SETSIG, SIGURG) < 0)
+	if (collect->looking)
+		return 0;
+	if (fcntl(fd, F_SETSIG, SIGURG) < 0)
 		return -1;
-	if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
-		return errno == EAGAIN ? 1 : -1;
-	return fcntl(fd, F_SETLEASE, F_UNLCK) < 0 ? -1 : 0;
+	bool given = fcntl(fd, F_SETLEASE, F_RDLCK) == 0;
+	if (!given && errno != EAGAIN)
+		return errno == EACCES || errno == EINVAL ? 0 : -1;
+	inode->has_has_writers = true;
+	inode->has_writers = !given;
+	return given ? fcntl(fd, F_SETLEASE, F_UNLCK) : 0;
 }
 
 static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct error *err)
@@ -176,9 +181,9 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 	inode->mode = file->stat.st_mode & MODE_BITS;
 	inode->has_hugetlb_flag = huge;
 	inode->hugetlb_flag = huge ? huge_flags(page) : 0;
-	int writers = has_writers(collect, fd);
-	inode->has_has_writers = writers >= 0;
-	inode->has_writers = writers > 0;
+	if (look_for_writers(collect, fd, inode))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot tell whether it is open to write", file->what);
 	if (inode_attributes_collect(collect->snapshot, fd, &inode->attributes, file->what, err))
 		return -1;
 	table_add(&known->by_inode, collect->arena, file->stat.st_ino, inode);

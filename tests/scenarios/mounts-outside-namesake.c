@@ -2,7 +2,8 @@
 /*
  * name: mounts-outside-namesake
  * promise: where a mount is named as lying outside, what another mount namespace of the tree has
- *	mounted at the same path instead comes back with its content, and copies of it are given, too
+ *	mounted at the same path instead comes back with its content, and copies of it are given,
+ *	too
  * flavours: flat one three user user-three
  * unseen: it waits for what its restore changes
  * needs: initial-user-namespace

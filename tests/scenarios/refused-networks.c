@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-networks
- * promise: what a network namespace has that does not come back is refused by name: queueing
- *	disciplines, rules of IPsec, also for what has none, endpoints of MPTCP, namespaces of
- *	IOAM, objects that count packets, programs that see packets first; and it stays as it is
+ * promise: what a network namespace has that does not come back is refused by name: filters of
+ *	packets with actions, rules of IPsec, also for what has none, endpoints of MPTCP,
+ *	namespaces of IOAM, objects that count packets, programs that see packets first; and it
+ *	stays as it is
  * flavours: flat three
  * needs: initial-user-namespace program:ip program:tc
- * arguments: discipline ingress ipsec ipsec-default mptcp ioam accounting xdp
+ * arguments: actions ipsec ipsec-default mptcp ioam accounting xdp
  * refused: unsupported-namespace
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
@@ -32,10 +33,10 @@ enum { PATIENCE = 1000 };
 static const struct {
 	const char *name, *make, *show;
 } rows[] = {
-	{ "discipline",
-	  "tc qdisc add dev ve0 root handle 1: tbf rate 1mbit burst 32k latency 400ms",
-	  "tc qdisc" },
-	{ "ingress", "tc qdisc add dev ve0 ingress", "tc qdisc" },
+	{ "actions",
+	  "tc qdisc add dev ve0 clsact && tc filter add dev ve0 ingress protocol ip u32 "
+	  "match u32 0 0 action mirred egress mirror dev ve1",
+	  "tc filter show dev ve0 ingress | grep -o mirred" },
 	{ "ipsec",
 	  "ip xfrm policy add src 10.0.0.0/24 dst 10.1.0.0/24 dir out "
 	  "tmpl src 1.1.1.1 dst 2.2.2.2 proto esp mode tunnel",

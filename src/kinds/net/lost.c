@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What may be in a network namespace and is not kept is refused by name: queueing disciplines that
- * somebody has chosen (tc(8)), rules and keys of IPsec, what lives in families of generic netlink,
- * and what netfilter has besides rules and connections.
+ * What may be in a network namespace and is not kept is refused by name: rules and keys of
+ * IPsec, what lives in families of generic netlink, and what netfilter has besides rules and
+ * connections.
  */
 #include <netinet/in.h> /* before those of Linux, which then leave out what it has */
 
 #include "kinds/net/net.h"
-
-#include "kinds/net/links.h"
 
 #include <errno.h>
 #include <linux/fou.h>
@@ -22,8 +20,6 @@
 #include <linux/netfilter/nfnetlink_acct.h>
 #include <linux/netfilter/nfnetlink_cthelper.h>
 #include <linux/netfilter/nfnetlink_cttimeout.h>
-#include <linux/pkt_sched.h>
-#include <linux/rtnetlink.h>
 #include <linux/seg6_genl.h>
 #include <linux/smc.h>
 #include <linux/tipc_netlink.h>
@@ -31,47 +27,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-
-/* ---- queueing disciplines ---- */
-
-struct discipline {
-	int index;
-	char kind[32];
-};
-
-/* One of the kernel's own choice has no number. */
-static int look_at_discipline(const void *bytes, size_t size, void *data)
-{
-	const struct tcmsg *message = bytes;
-	struct discipline *found = data;
-
-	if (size < sizeof *message || found->index || !TC_H_MAJ(message->tcm_handle))
-		return 0;
-	found->index = message->tcm_ifindex;
-	snprintf(found->kind, sizeof found->kind, "%s",
-		 netlink_text(netlink_attribute(bytes, size, sizeof *message, TCA_KIND)));
-	return 0;
-}
-
-static int refuse_disciplines(struct netlink *netlink, const NetnsContents *net, uint32_t id,
-			      struct error *err)
-{
-	const struct tcmsg question = { .tcm_family = AF_UNSPEC };
-	struct discipline found = { 0 };
-
-	if (netlink_dump_by(netlink, RTM_GETQDISC, &question, sizeof question, look_at_discipline,
-			    &found) < 0 &&
-	    errno != EOPNOTSUPP)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot read the queueing disciplines of network namespace %u",
-				  id);
-	const ProtobufCBinaryData *item =
-		found.index ? link_by_index(net, (uint32_t)found.index) : NULL;
-	return item ? fail(err, ERR_UNSUPPORTED_NAMESPACE,
-			   "network namespace %u: %s has the queueing discipline %s", id,
-			   link_of(item).name, found.kind)
-		    : 0;
-}
 
 /* ---- what is there at all ---- */
 
@@ -216,12 +171,10 @@ static int refuse_objects(uint32_t id, struct error *err)
 	return found ? fail_there(id, found, err) : 0;
 }
 
-int lost_refuse(struct netlink *netlink, struct collect *collect, const NetnsContents *net,
-		uint32_t id, struct error *err)
+int lost_refuse(struct collect *collect, uint32_t id, struct error *err)
 {
-	return refuse_disciplines(netlink, net, id, err) || refuse_ipsec(id, err) ||
-			       refuse_families(collect, id, err) || refuse_objects(id, err) ||
-			       ebtables_refuse(id, err)
+	return refuse_ipsec(id, err) || refuse_families(collect, id, err) ||
+			       refuse_objects(id, err) || ebtables_refuse(id, err)
 		       ? -1
 		       : 0;
 }

@@ -114,9 +114,16 @@ int settings_write(const struct namespace *namespace_, struct error *err);
 /* What interfaces that come up change. */
 int settings_write_late(const struct namespace *namespace_, struct error *err);
 
+/* traffic.c: queueing disciplines, their classes and filters. */
+int traffic_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
+		    struct error *err);
+int traffic_check(const NetnsContents *net, uint32_t id, struct error *err);
+int traffic_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+/* In a namespace that has been made for it. */
+int traffic_try(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+
 /* lost.c: what is refused by name. */
-int lost_refuse(struct netlink *netlink, struct collect *collect, const NetnsContents *net,
-		uint32_t id, struct error *err);
+int lost_refuse(struct collect *collect, uint32_t id, struct error *err);
 
 /* ebtables.c: of the older ones. */
 int ebtables_refuse(uint32_t id, struct error *err);

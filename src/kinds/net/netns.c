@@ -108,7 +108,8 @@ static int read_content(void *data)
 	if (!netlink)
 		return fail_errno(reading->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
 	result = (!reading->is_begun && read_links(reading, netlink)) ||
-		 lost_refuse(netlink, reading->collect, net, reading->id, reading->err) ||
+		 lost_refuse(reading->collect, reading->id, reading->err) ||
+		 traffic_collect(netlink, reading->arena, net, reading->id, reading->err) ||
 		 tuns_collect(reading->arena, net, reading->id, reading->err) ||
 		 features_collect(reading->arena, net, reading->id, reading->err) ||
 		 peers_collect(netlink, reading->collect, reading->own_fd, net, reading->id,
@@ -294,6 +295,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 			       routes_check(net, namespace_->id, err) ||
 			       labels_check(net, namespace_->id, err) ||
 			       groups_check(net, namespace_->id, err) ||
+			       traffic_check(net, namespace_->id, err) ||
 			       settings_check(namespace_, err) || generic_check(namespace_, err) ||
 			       filters_check(net, namespace_->id, err) ||
 			       xtables_check(net, namespace_->id, err) ||
@@ -318,7 +320,8 @@ static int fill(const struct namespace *namespace_, struct error *err)
 		     links_bring_up(netlink, net, id, err) ||
 		     settings_write_late(namespace_, err) || groups_make(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||
-		     routes_make(netlink, net, id, err) || make_filters(net, id, err);
+		     routes_make(netlink, net, id, err) || traffic_make(netlink, net, id, err) ||
+		     make_filters(net, id, err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
 }

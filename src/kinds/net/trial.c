@@ -44,6 +44,17 @@ static int make_links(struct trial *trial)
 	return result;
 }
 
+static int try_traffic(struct trial *trial)
+{
+	struct netlink *netlink = netlink_open();
+
+	if (!netlink)
+		return -1;
+	int result = traffic_try(netlink, trial->net, trial->id, &trial->err);
+	netlink_close(netlink);
+	return result;
+}
+
 static bool has_filters(const NetnsContents *net)
 {
 	return net->n_filters || net->n_xtables || net->n_ipsets || net->n_connections ||
@@ -56,7 +67,8 @@ static int make_all(void *data)
 
 	if (unshare(CLONE_NEWNET))
 		return -1;
-	return (links_can_be_tried(trial->net) && make_links(trial)) ||
+	return (trial->net->n_traffic && try_traffic(trial)) ||
+			       (links_can_be_tried(trial->net) && make_links(trial)) ||
 			       (has_filters(trial->net) && make_filters(trial))
 		       ? -1
 		       : 0;
@@ -67,7 +79,7 @@ int trial_run(const NetnsContents *net, uint32_t id, struct error *err)
 	struct aside aside = ASIDE_HERE;
 	struct trial trial = { .net = net, .id = id };
 
-	if ((!has_filters(net) && !links_can_be_tried(net)) ||
+	if ((!has_filters(net) && !links_can_be_tried(net) && !net->n_traffic) ||
 	    aside_run(&aside, make_all, &trial) == 0)
 		return 0;
 	int why = trial.err.name ? trial.err.os_errno : errno;

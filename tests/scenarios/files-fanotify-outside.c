@@ -4,7 +4,8 @@
  * promise: a fanotify group that watches a mount outside of the tree is told of what happens
  *	through that mount alone, one that watches a file system there of all that happens in it,
  *	and neither of anything else
- * flavours: flat fresh
+ * flavours: flat
+ * not-fresh: what is mounted outside would stay there
  * needs: initial-user-namespace
  */
 #include "scenario.h"

@@ -3,7 +3,8 @@
  * name: task-seccomp
  * promise: seccomp filters hold again after the restore, and nothing was run that they forbid:
  *   a list of allowed calls that kills on anything else, strict mode, chains of filters, a filter
- *   of one thread only, one that was installed with privilege
+ *   of one thread only, one that was installed with privilege, one that threads have in common,
+ *   so that a later one can be for all of them
  * flavours: flat one three user user-three
  * needs: seccomp-filters
  */
@@ -139,6 +140,57 @@ static int in_one_thread(void *data)
 	return 0;
 }
 
+struct two_threads {
+	bool has_own; /* the other one, above the common filter */
+	bool later;   /* one for all was tried */
+};
+
+static void *other_thread(void *data)
+{
+	const struct sock_filter own[] = { LOAD_NR, ON(SYS_getpgrp, SECCOMP_RET_ERRNO | ERANGE),
+					   ANSWER(SECCOMP_RET_ALLOW) };
+	const struct two_threads *two = data;
+
+	if (two->has_own)
+		install(own, sizeof own / sizeof *own, 0);
+	wait_for_go();
+	while (!__atomic_load_n(&two->later, __ATOMIC_SEQ_CST))
+		scenario_sleep_ms(2);
+	scenario_check((syscall(SYS_getpgrp) < 0) == two->has_own,
+		       "the other thread's filters differ");
+	bool held = syscall(SYS_getpgid, 0) < 0 && errno == EXDEV;
+	scenario_check(held == !two->has_own, "a later filter %s for the other thread",
+		       held ? "is" : "is not");
+	return NULL;
+}
+
+/* Two threads with the same filter, above which one of them has its own, or not. */
+static int in_common(void *data)
+{
+	const struct sock_filter common[] = { LOAD_NR, ON(SYS_getppid, SECCOMP_RET_ERRNO | EDOM),
+					      ANSWER(SECCOMP_RET_ALLOW) };
+	const struct sock_filter later[] = { LOAD_NR, ON(SYS_getpgid, SECCOMP_RET_ERRNO | EXDEV),
+					     ANSWER(SECCOMP_RET_ALLOW) };
+	const struct sock_fprog program = { sizeof later / sizeof *later,
+					    (struct sock_filter *)later };
+	struct two_threads two = { .has_own = data != NULL };
+	pthread_t thread;
+
+	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	install(common, sizeof common / sizeof *common, 0);
+	scenario_need(!pthread_create(&thread, NULL, other_thread, &two), "pthread_create");
+	wait_for_go();
+	scenario_check(syscall(SYS_getppid) < 0 && errno == EDOM, "the common filter is gone");
+	scenario_check(syscall(SYS_getpgrp) >= 0, "the filter of a thread has spread");
+	long refused =
+		syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program);
+	scenario_check(two.has_own ? refused > 0 : refused == 0, "a later filter for all: %ld",
+		       refused);
+	__atomic_store_n(&two.later, true, __ATOMIC_SEQ_CST);
+	pthread_join(thread, NULL);
+	return 0;
+}
+
 /* read, write, exit and sigreturn are all it may do. */
 static int strict(void *data)
 {
@@ -154,8 +206,9 @@ static int strict(void *data)
 
 int main(int argc, char **argv)
 {
-	int (*const bodies[])(void *) = { allow_little, chain, in_one_thread, strict };
-	enum { CHILDREN = sizeof bodies / sizeof *bodies };
+	int (*const bodies[])(void *) = { allow_little, chain,	   in_one_thread,
+					  strict,	in_common, in_common };
+	enum { CHILDREN = sizeof bodies / sizeof *bodies, TWO_MORE = 2 };
 	pid_t children[CHILDREN];
 
 	scenario_begin(argc, argv);
@@ -163,8 +216,8 @@ int main(int argc, char **argv)
 		      0);
 	scenario_need(shared != MAP_FAILED && !pipe(strict_pipe), "setting up");
 	for (size_t i = 0; i < CHILDREN; i++)
-		children[i] = scenario_child(bodies[i], NULL);
-	while (__atomic_load_n(&shared->ready, __ATOMIC_SEQ_CST) < CHILDREN)
+		children[i] = scenario_child(bodies[i], i + 1 == CHILDREN ? shared : NULL);
+	while (__atomic_load_n(&shared->ready, __ATOMIC_SEQ_CST) < CHILDREN + TWO_MORE)
 		scenario_sleep_ms(1);
 
 	scenario_ready();

@@ -11,11 +11,17 @@
  * initial user namespace, and a coordinator without filters of its own (kernel/ptrace.c,
  * check_ptrace_options).
  *
+ * What all threads of a process have in common one of them installs for all
+ * (SECCOMP_FILTER_FLAG_TSYNC): only then is it the same one, and a later filter can be for all,
+ * which the kernel refuses where a thread has others (seccomp_can_sync_threads). That one hands
+ * down no_new_privs, too.
+ *
  * What a filter may hold apart from its program: SECCOMP_FILTER_FLAG_LOG. A listener
  * (SECCOMP_FILTER_FLAG_NEW_LISTENER) is a descriptor, refused with the descriptors.
  */
 #include "kinds/task/task.h"
 
+#include "base/compare.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "collect/seccomp.h"
@@ -29,6 +35,9 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#ifndef SECCOMP_FILTER_FLAG_TSYNC
+#define SECCOMP_FILTER_FLAG_TSYNC (1UL << 0)
+#endif
 #ifndef SECCOMP_FILTER_FLAG_LOG
 #define SECCOMP_FILTER_FLAG_LOG (1UL << 1)
 #endif
@@ -205,20 +214,113 @@ static uint64_t filter_program(struct plan *plan, struct program_set *set, uint3
 	return laid_down[index];
 }
 
-static void install_chain(struct plan *plan, struct program *program, uint32_t index)
+/* Oldest first. */
+struct chain {
+	uint32_t *filters;
+	size_t length;
+};
+
+static struct chain chain_of(const struct plan *plan, uint32_t last)
 {
 	const SeccompEntry *all = all_filters(plan->snapshot);
-	size_t length = 1;
+	struct chain chain = { .length = 1 };
 
-	for (uint32_t at = index; all->seccomp_filters[at]->has_prev; length++)
+	for (uint32_t at = last; all->seccomp_filters[at]->has_prev; chain.length++)
 		at = all->seccomp_filters[at]->prev;
-	uint32_t *chain = arena_array(plan->arena, uint32_t, length);
-	for (size_t i = length; i-- > 0; index = all->seccomp_filters[index]->prev)
-		chain[i] = index;
-	for (size_t i = 0; i < length; i++)
-		program_call(program, SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			     all->seccomp_filters[chain[i]]->flags,
-			     filter_program(plan, program->set, chain[i]));
+	chain.filters = arena_array(plan->arena, uint32_t, chain.length);
+	for (size_t i = chain.length; i-- > 0; last = all->seccomp_filters[last]->prev)
+		chain.filters[i] = last;
+	return chain;
+}
+
+static void install(struct plan *plan, struct program *program, uint32_t index, uint64_t flags)
+{
+	const SeccompEntry *all = all_filters(plan->snapshot);
+
+	/* A thread that cannot have it is named by a number above 0. */
+	op_expect(program_call(program, SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+			       all->seccomp_filters[index]->flags | flags,
+			       filter_program(plan, program->set, index)),
+		  0);
+}
+
+/* What the threads of a task have in common. */
+struct common_filters {
+	bool known;
+	size_t length;	  /* so many of the oldest */
+	size_t installer; /* the thread that installs them for all */
+	uint64_t done;	  /* word: it has */
+};
+
+static bool has_no_new_privs(const struct plan *plan, const struct task *task, size_t thread)
+{
+	const CredsEntry *creds = task->threads[thread]->thread_core->creds;
+
+	return plan->facts->no_new_privs || (creds && creds->no_new_privs);
+}
+
+static void find_common(const struct plan *plan, const struct task *task,
+			struct common_filters *common)
+{
+	struct chain first = { 0 };
+
+	for (size_t i = 0; i < task->n_threads; i++) {
+		const ThreadCoreEntry *state = task->threads[i]->thread_core;
+		size_t same = 0;
+		if (!state || state->seccomp_mode != SECCOMP_MODE__filter) {
+			common->length = 0;
+			return;
+		}
+		struct chain chain = chain_of(plan, state->seccomp_filter);
+		if (!i)
+			first = chain;
+		while (same < first.length && same < chain.length &&
+		       first.filters[same] == chain.filters[same])
+			same++;
+		common->length = i ? min(common->length, same) : same;
+	}
+	while (common->installer + 1 < task->n_threads &&
+	       has_no_new_privs(plan, task, common->installer))
+		common->installer++;
+	if (has_no_new_privs(plan, task, common->installer))
+		common->installer = 0;
+}
+
+static const char filters_in_common;
+
+static const struct common_filters *common_of(struct plan *plan, const struct task *task)
+{
+	struct common_filters *all =
+		plan_kind_state(plan, &filters_in_common, plan->snapshot->n_tasks * sizeof *all);
+	struct common_filters *common = &all[task->index];
+
+	if (common->known)
+		return common;
+	common->known = true;
+	if (task->n_threads > 1)
+		find_common(plan, task, common);
+	if (common->length)
+		common->done = program_word(&plan->programs, 0);
+	return common;
+}
+
+static void install_chain(struct plan *plan, const struct task *task, size_t thread,
+			  struct program *program)
+{
+	const struct common_filters *common = common_of(plan, task);
+	struct chain chain = chain_of(plan, task->threads[thread]->thread_core->seccomp_filter);
+	size_t i = 0;
+
+	if (common->length && common->installer == thread) {
+		for (; i < common->length; i++)
+			install(plan, program, chain.filters[i], SECCOMP_FILTER_FLAG_TSYNC);
+		program_wake(program, common->done, 1);
+	} else if (common->length) {
+		program_wait(program, common->done, 1);
+		i = common->length;
+	}
+	for (; i < chain.length; i++)
+		install(plan, program, chain.filters[i], 0);
 }
 
 static int plan_seccomp(const struct planning *planning, struct error *err)
@@ -246,7 +348,7 @@ static int plan_seccomp(const struct planning *planning, struct error *err)
 	if (state->seccomp_mode == SECCOMP_MODE__strict)
 		program_call(program, SYS_prctl, PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0);
 	else
-		install_chain(plan, program, state->seccomp_filter);
+		install_chain(plan, task, thread, program);
 	return 0;
 }
 

@@ -56,6 +56,7 @@ struct cgroup_wishes {
 	struct texts controllers; /* whose properties are dumped; none: all */
 	const char *properties;	  /* text of --cgroup-props; NULL: none */
 	bool ignore_default_properties;
+	bool make_none;	    /* --manage-cgroups: who is to be in one finds it there */
 	const char *freeze; /* directory of a freezer's cgroup; NULL: none was given */
 };
 

@@ -3,6 +3,7 @@
 #include "pipeline/options.h"
 
 #include "base/procfs.h"
+#include "model/cgroups.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -79,17 +80,31 @@ static int add_veth(struct externals *externals, struct arena *arena, const char
 		arena_printf(arena, "veth[%.*s]:%s", (int)(equals - text), text, equals + 1), err);
 }
 
+/* From the directory for work, as the peer takes it. */
+static const char *yard_of(const struct pipeline_options *options, struct arena *arena)
+{
+	const char *yard = options->cgroup_yard,
+		   *from = options->work_dir ? options->work_dir : options->images_dir;
+
+	return yard && yard[0] != '/' && from ? arena_printf(arena, "%s/%s", from, yard) : yard;
+}
+
 static int take_cgroup_wishes(const struct pipeline_options *options, struct arena *arena,
 			      struct cgroup_wishes *ret, struct error *err)
 {
+	enum cgroup_mode mode = CGROUPS_SOFT;
 	char *text;
 
+	/* A name of no mode is refused by who makes the plan. */
+	cgroup_mode_of_name(options->manage_cgroups, &mode);
 	*ret = (struct cgroup_wishes){
 		.roots = options->cgroup_root,
-		.yard = options->cgroup_yard,
+		.yard = yard_of(options, arena),
 		.controllers = options->cgroup_dump_controller,
 		.properties = options->cgroup_props,
 		.ignore_default_properties = options->cgroup_props_ignore_default,
+		.make_none =
+			mode == CGROUPS_NONE || mode == CGROUPS_PROPS || mode == CGROUPS_IGNORE,
 		.freeze = options->freeze_cgroup,
 	};
 	if (!options->cgroup_props_file)

@@ -8,6 +8,7 @@
 #include "kinds/files/named-file.h"
 
 #include "kinds/files/alone.h"
+#include "kinds/files/cgroup-place.h"
 #include "kinds/files/kernel-log.h"
 #include "kinds/files/process-file.h"
 #include "kinds/files/regular.h"
@@ -170,7 +171,9 @@ int named_file_verify(struct file_opener *opener, const RegFileEntry *reg, struc
 	if (!leads_to_the_same(last, reg)) {
 		last->reg = NULL;
 		if (opener_look_at(opener, reg->name, (int)reg->flags, &last->found) < 0)
-			return fail_to_open(reg, err);
+			return errno == ENOENT && cgroup_place_check(opener, reg->name) == 0
+				       ? 0
+				       : fail_to_open(reg, err);
 		last->reg = reg;
 	}
 	return compare_found(reg, &last->found, err);
@@ -189,17 +192,31 @@ static int open_as_the_last(struct file_opener *opener, const RegFileEntry *reg)
 
 /* ---- Opening ---- */
 
+/* One that is in a cgroup, which may have to be made first. */
+static int open_made(struct file_opener *opener, const RegFileEntry *reg, int flags,
+		     struct error *err)
+{
+	int fd = regular_open_path(opener, reg, flags);
+
+	if (fd >= 0 || errno != ENOENT || regular_is_inside(opener->snapshot, reg) ||
+	    process_file_is(reg) || cgroup_place_check(opener, reg->name))
+		return fd;
+	return reg->has_mode && S_ISDIR(reg->mode)
+		       ? cgroup_place_open_directory(opener, reg->name, flags, err)
+		       : cgroup_place_open(opener, reg->name, flags, err);
+}
+
 /* The file at the path, looked at and not opened yet (O_PATH). */
-static int find_named(const struct file_opener *opener, const RegFileEntry *reg,
-		      struct stat *ret_found, struct error *err)
+static int find_named(struct file_opener *opener, const RegFileEntry *reg, struct stat *ret_found,
+		      struct error *err)
 {
 	/* A description that is O_PATH is this one, with all that it shows. */
 	int flags = reg->flags & O_PATH ? regular_open_flags(reg)
 					: O_PATH | ((int)reg->flags & O_NOFOLLOW);
-	autoclose int fd = regular_open_path(opener, reg, flags);
+	autoclose int fd = open_made(opener, reg, flags, err);
 
 	if (fd < 0)
-		return fail_to_open(reg, err);
+		return err->name ? -1 : fail_to_open(reg, err);
 	if (fstat(fd, ret_found) < 0)
 		return fail_errno(err, ERR_IO, "cannot read the attributes of %s", reg->name);
 	if (compare_found(reg, ret_found, err))
@@ -225,8 +242,8 @@ static int open_by_name(const struct file_opener *opener, const RegFileEntry *re
 			  "%s was replaced while it was opened", reg->name);
 }
 
-static int open_found(const struct file_opener *opener, const RegFileEntry *reg,
-		      struct stat *ret_found, struct error *err)
+static int open_found(struct file_opener *opener, const RegFileEntry *reg, struct stat *ret_found,
+		      struct error *err)
 {
 	autoclose int found = find_named(opener, reg, ret_found, err);
 

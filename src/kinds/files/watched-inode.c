@@ -16,6 +16,7 @@
 #include "collect/collect.h"
 #include "kernel/by-handle.h"
 #include "kernel/mountinfo.h"
+#include "kinds/files/cgroup-place.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
 
@@ -23,12 +24,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 enum { HANDLE_WORDS = 8, HANDLE_BYTES = HANDLE_WORDS * 8 };
@@ -237,44 +236,13 @@ static int fail_missing(const char *path, struct error *err)
 	return fail_hint(err, "put it back where it was");
 }
 
-/* 1, 0, or -1 with errno. */
-static int is_cgroup(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return -1;
-	return fs.f_type == CGROUP2_SUPER_MAGIC || fs.f_type == CGROUP_SUPER_MAGIC;
-}
-
-/*
- * What is not there may be where cgroups of the tree are made on the way. -1 with errno, that is
- * ENOENT if it is elsewhere.
- */
-static int check_in_cgroups(const struct file_opener *opener, const char *path)
-{
-	char *above = arena_string(opener->arena, path);
-
-	for (char *slash; (slash = strrchr(above, '/')) && slash != above;) {
-		*slash = '\0';
-		autoclose int fd = opener_open_path(opener, above, O_PATH | O_NOFOLLOW);
-		int found = fd < 0 ? 0 : is_cgroup(fd);
-		if (found || (fd < 0 && errno_tells_nothing(errno)))
-			return found > 0 ? 0 : -1;
-		if (fd >= 0)
-			break;
-	}
-	errno = ENOENT;
-	return -1;
-}
-
 int watched_inode_verify(const struct file_opener *opener, const FhEntry *handle, struct error *err)
 {
 	if (!handle->path || handle->has_file_id || is_in_tree(opener->snapshot, handle))
 		return 0;
 	const char *path = own_path(opener, handle);
 	autoclose int fd = opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
-	if (fd >= 0 || (errno == ENOENT && check_in_cgroups(opener, path) == 0))
+	if (fd >= 0 || (errno == ENOENT && cgroup_place_check(opener, path) == 0))
 		return 0;
 	return fail_missing(path, err);
 }
@@ -305,40 +273,6 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 	return fail(err, ERR_FILE_MISSING, "an inode that the tree watches is not to be found");
 }
 
-/*
- * Cgroups that no task is in (slices of systemd) are made by nobody else. They are known to the
- * keeper as others that a restore makes. -1 with errno, or with err.
- */
-static int make_cgroups(struct file_opener *opener, const char *path, struct error *err)
-{
-	char *name = arena_string(opener->arena, path);
-	char *slash = strrchr(name, '/');
-
-	if (!slash || slash == name)
-		return -1;
-	*slash = '\0';
-	int fd = opener_open_path(opener, name, O_PATH | O_NOFOLLOW);
-	if (fd >= 0 || errno != ENOENT)
-		return fd;
-	autoclose int above = make_cgroups(opener, name, err);
-	const char *last = strrchr(name, '/') + 1;
-	if (above < 0 || is_cgroup(above) <= 0 ||
-	    (opener->expect_leftover && opener->expect_leftover(opener, above, last, err)) ||
-	    mkdirat(above, last, 0755) < 0)
-		return -1;
-	return openat(above, last, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static int open_by_path(struct file_opener *opener, const char *path, struct error *err)
-{
-	int fd = opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
-
-	if (fd >= 0 || errno != ENOENT || check_in_cgroups(opener, path))
-		return fd;
-	autoclose int directory = make_cgroups(opener, path, err);
-	return directory < 0 ? -1 : opener_open_path(opener, path, O_PATH | O_NOFOLLOW);
-}
-
 int watched_inode_open(struct file_opener *opener, uint32_t device, const FhEntry *handle,
 		       char path[64], struct error *err)
 {
@@ -349,7 +283,7 @@ int watched_inode_open(struct file_opener *opener, uint32_t device, const FhEntr
 	else if (is_in_tree(opener->snapshot, handle))
 		fd = mounts_open(opener, handle->mnt_id, handle->path, O_PATH | O_NOFOLLOW);
 	else if (handle->path)
-		fd = open_by_path(opener, own_path(opener, handle), err);
+		fd = cgroup_place_open(opener, own_path(opener, handle), O_PATH | O_NOFOLLOW, err);
 	else
 		return open_by_device(opener, device, handle, err);
 	if (fd < 0 && err->name)

@@ -57,6 +57,7 @@ static const struct file_aspect *const file_aspects[] = {
 
 static const struct task_kind *const files_stage[] = {
 	&cgroups_kind,		    /* what is made later is accounted there */
+	&login_kind,		    /* handed down */
 	&pid_limits_kind,	    /* opens files below the root directory that we came with */
 	&mount_fs_kind,		    /* its mount namespace */
 	&namespaces_kind,	    /* the others */
@@ -88,7 +89,6 @@ static const struct task_kind *const process_stage[] = {
 	&signal_actions_kind,
 	&coredump_filter_kind,
 	&autogroup_kind,
-	&login_kind,
 	&oom_score_kind,
 	&locks_kind,	      /* when the task has closed what is not its own */
 	&io_uring_first_kind, /* the same, with all rights */

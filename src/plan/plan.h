@@ -34,6 +34,7 @@ enum source_kind {
 	SOURCE_COORDINATOR,    /* pidfd of the coordinator, for pidfd_getfd */
 	SOURCE_CGROUP,	       /* cgroup.procs of a cgroup by its number (model/cgroups.h) */
 	SOURCE_NAMESPACE,      /* that with this id, made before the tree; always inherited */
+	SOURCE_PROC,	       /* nestor's /proc, for what only the task itself may write there */
 	SOURCE_LATE_HOLDER,    /* pidfd of who has the late files; only where there are any */
 };
 

@@ -19,6 +19,7 @@ const char *source_name(enum source_kind kind)
 		[SOURCE_COORDINATOR] = "coordinator",
 		[SOURCE_CGROUP] = "cgroup",
 		[SOURCE_NAMESPACE] = "namespace",
+		[SOURCE_PROC] = "/proc",
 		[SOURCE_LATE_HOLDER] = "holder of late files",
 	};
 

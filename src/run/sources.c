@@ -159,6 +159,9 @@ static int open_source(struct run *run, const struct source *source, struct erro
 		return open_made_namespace(run, source, err);
 	case SOURCE_CORE_DIRECTORY:
 		return open_core_directory(run->plan->facts->core_pattern, err);
+	case SOURCE_PROC:
+		fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? fail_errno(err, ERR_NO_PROC, "cannot open /proc") : fd;
 	case SOURCE_LATE_HOLDER:
 		fd = kernel_pidfd_open(getpid(), 0);
 		return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open a pidfd") : fd;

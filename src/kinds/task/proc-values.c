@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -119,8 +120,10 @@ static int may_be_absent(const struct target *target, const char *name, struct e
 /* --- the login uid ------------------------------------------------------------------------ */
 
 /*
- * Of the audit system: who is held to account for what a task does. A task can set its own only,
- * and whoever restores a tree is the one who does it: so it is recorded, and said where it differs.
+ * Of the audit system: who is held to account for what a task does, and who getlogin(3) says it is.
+ * A task can set its own only, once, or with CAP_AUDIT_CONTROL (audit_set_loginuid_perm): where it
+ * may not, it has that of whoever restores it, and a warning says so. It is a number of nestor's
+ * user namespace as long as the task has not entered its own.
  */
 static int collect_login(struct target *target, struct error *err)
 {
@@ -135,25 +138,71 @@ static int collect_login(struct target *target, struct error *err)
 	return 0;
 }
 
+/* Whoever has another one may hand it down: then all set their own. */
+static bool somebody_differs(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->snapshot->n_tasks; i++) {
+		const TaskCoreEntry *tc = plan->snapshot->tasks[i].core->tc;
+		if (tc && tc->has_loginuid && tc->loginuid != plan->facts->loginuid)
+			return true;
+	}
+	return false;
+}
+
 static bool applies_login(const struct planning *planning)
 {
-	const TaskCoreEntry *tc = planning->task->core->tc;
+	return planning->task->core->tc->has_loginuid && somebody_differs(planning->plan);
+}
 
-	return tc->has_loginuid && tc->loginuid != planning->plan->facts->loginuid;
+static int plan_login(const struct planning *planning, struct error *err)
+{
+	struct plan *plan = planning->plan;
+	struct program *program = planning->program;
+	static const char name[] = "thread-self/loginuid";
+	char text[16];
+
+	(void)err;
+	if (!applies_login(planning))
+		return 0;
+	int length = snprintf(text, sizeof text, "%" PRIu32, planning->task->core->tc->loginuid);
+	uint64_t proc = plan_borrow(plan, program, plan_source(plan, SOURCE_PROC, 0));
+	uint64_t file = program_word(program->set, 0);
+	/* Whether it came about is looked at afterwards. */
+	op_store(op_any(op_argument_from(
+			 program_call(program, SYS_openat, 0,
+				      program_data(program->set, name, sizeof name, 1),
+				      O_WRONLY | O_CLOEXEC),
+			 0, proc)),
+		 file);
+	op_any(op_argument_from(program_call(program, SYS_write, 0,
+					     program_data(program->set, text, (size_t)length, 1),
+					     length),
+				0, file));
+	op_any(op_argument_from(program_call(program, SYS_close, 0), 0, file));
+	return 0;
 }
 
 static int apply_login(const struct applied_thread *thread, struct error *err)
 {
-	(void)err;
-	log_warning("restore", task_name(thread->task),
-		    "its login uid is %" PRIu32 ", as of whoever restores it, and was %" PRIu32,
-		    thread->plan->facts->loginuid, thread->task->core->tc->loginuid);
+	uint32_t wanted = thread->task->core->tc->loginuid;
+	char path[64], *text;
+
+	snprintf(path, sizeof path, "/proc/%d/loginuid", (int)thread->tid);
+	if (procfs_read(thread->opener->arena, AT_FDCWD, path, &text) < 0)
+		return errno == ENOENT
+			       ? 0
+			       : fail_errno(err, procfs_error(errno), "cannot read %s", path);
+	uint32_t now = (uint32_t)strtoul(text, NULL, 10);
+	if (now != wanted)
+		log_warning("restore", task_name(thread->task),
+			    "its login uid is %" PRIu32 " and was %" PRIu32, now, wanted);
 	return 0;
 }
 
 const struct task_kind login_kind = {
 	.name = "login uid",
 	.collect = collect_login,
+	.plan = plan_login,
 	.applies = applies_login,
 	.apply = apply_login,
 };

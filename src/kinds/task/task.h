@@ -18,9 +18,9 @@ extern const struct task_kind memory_barriers_kind;    /* membarrier.c */
 extern const struct task_kind semaphore_undo_kind;     /* semaphore-undo.c */
 extern const struct task_kind signal_actions_kind;     /* signals.c */
 extern const struct task_kind coredump_filter_kind;    /* proc-values.c: applied */
-extern const struct task_kind login_kind;	       /* the same: said where it is another */
-extern const struct task_kind autogroup_kind;	       /* the same */
-extern const struct task_kind oom_score_kind;	       /* oom.c */
+extern const struct task_kind login_kind;     /* proc-values.c: written by the task itself */
+extern const struct task_kind autogroup_kind; /* the same */
+extern const struct task_kind oom_score_kind; /* oom.c */
 
 /* STAGE_THREAD */
 extern const struct task_kind thread_pointers_kind; /* thread-pointers.c */

@@ -160,8 +160,8 @@ static void filters_are_installed_oldest_first_behind_the_gate(void **state)
 	assert_int_equal(ops[1].kind, OP_WAIT);
 	assert_int_equal(ops[1].args[0], gate->go_word);
 	assert_int_equal(fixture->program->n_ops, 4);
-	/* The second one is not of the chain. */
-	const uint64_t *laid_down = fixture->plan.kind_states[0].state;
+	/* The second one is not of the chain. Before it is known what threads have in common. */
+	const uint64_t *laid_down = fixture->plan.kind_states[1].state;
 	assert_int_equal(ops[2].args[2], laid_down[0]);
 	assert_int_equal(ops[3].args[2], laid_down[2]);
 	assert_int_equal(laid_down[1], 0);

@@ -10,6 +10,7 @@
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse
  * ignore: maps
+ * not-shifted: who fills memory asks the driver, which has no number for him
  * arguments: mine theirs shared
  */
 #include "fuse-driver.h"

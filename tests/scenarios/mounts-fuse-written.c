@@ -8,6 +8,7 @@
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse
  * ignore: maps
+ * not-shifted: who fills memory asks the driver, which has no number for him
  * rounds: 2
  * unseen: what is written later is only in the way of who stops the driver
  */

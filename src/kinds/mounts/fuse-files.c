@@ -28,8 +28,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- dump ---- */
 
@@ -58,6 +60,24 @@ static bool is_entered(const struct open_file *file)
 	       (S_ISDIR(file->stat.st_mode) || strcmp(file->proc_name, "exe") == 0);
 }
 
+/* Whoever restores it asks as himself, and is told nothing (EOVERFLOW) where he has no number. */
+static bool knows_us(const struct open_file *file, const char *name, uint64_t own)
+{
+	uint64_t inner, outer, count;
+	autofree char *text = NULL;
+	const char *at;
+	int length;
+
+	if (target_text(file->target, name, &text) < 0)
+		return false;
+	for (at = text; sscanf(at, "%" SCNu64 " %" SCNu64 " %" SCNu64 "%n", &inner, &outer, &count,
+			       &length) == 3;
+	     at += length)
+		if (own >= outer && own - outer < count)
+			return true;
+	return false;
+}
+
 /* Cannot it be kept, and why? NULL: it can. */
 static const char *reason(const struct open_file *file, const struct fuse_file *found,
 			  const MntEntry *mount)
@@ -70,6 +90,9 @@ static const char *reason(const struct open_file *file, const struct fuse_file *
 		return "and has no name there any more";
 	if (is_entered(file) && found->for_others && mount->has_userns_id)
 		return "which others than who mounted it may use, in a user namespace";
+	if (is_path(file) && regular && mount->has_userns_id &&
+	    !(knows_us(file, "uid_map", geteuid()) && knows_us(file, "gid_map", getegid())))
+		return "and mapped in a user namespace to which whoever restores it is unknown";
 	if (found->has_owner)
 		return "and has an owner, who is sent signals (F_SETOWN)";
 	if (!is_opened(file) || !regular)

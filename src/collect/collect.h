@@ -118,7 +118,7 @@ struct dump_options {
 	unsigned timeout_seconds;
 	bool guarded; /* nobody ends us between two system calls: see guard.h */
 	bool ignore_cgroups;
-	uint64_t ghost_limit;		   /* largest unlinked file that is carried */
+	uint64_t ghost_limit;		   /* of an unlinked file; 0: what is usual */
 	uint64_t accepted_losses;	   /* losses.h */
 	const struct externals *externals; /* what may lie outside of the tree */
 };
@@ -196,6 +196,12 @@ static inline void **collect_state(struct collect *collect, const void *owner)
  * meantime is forgotten as well.
  */
 int collect_pass(struct collect *collect, struct error *err);
+/*
+ * ghost-limit.c: how large an unlinked file may be that is put into the images: what was asked for,
+ * or 1 MiB; and no limit by itself for what lies in memory, as all other memory of the tree is
+ * dumped, too. `fd` is open on the file (O_PATH will do).
+ */
+uint64_t collect_ghost_limit(const struct collect *collect, int fd);
 /* names.c: "pid 4312" of a task in a container becomes "pid 37 (nginx, host pid 4312)". */
 void collect_name_tasks(const struct collect *collect, struct error *err);
 /* Of an error while a tree is looked at: is it that something has gone meanwhile? */

@@ -121,7 +121,7 @@ const struct option_row dump_options[] = {
 	{ 0, "verify", OPTION_FLAG, PIPELINE_ROW(verify), NULL,
 	  "read the images back, as a restore would, before the tree is ended" },
 	{ 0, "ghost-limit", OPTION_SIZE, PIPELINE_ROW(ghost_limit), "SIZE",
-	  "largest unlinked file that is put into the images (default: 1M)" },
+	  "largest unlinked file that is put into the images (default: 1M; in memory: any)" },
 	{ 0, "force-lost", OPTION_TEXT, PIPELINE_ROW(force_lost), "STATE[,STATE]",
 	  "dump although this state of tasks is lost (a refusal names it)" },
 	{ 0, "ghost-fiemap", OPTION_HARMLESS, 0, NULL, NULL },

@@ -8,14 +8,13 @@
 #include <fcntl.h>
 #include <string.h>
 
-enum { DEFAULT_TIMEOUT_SECONDS = 10, DEFAULT_GHOST_LIMIT = 1 << 20 };
+enum { DEFAULT_TIMEOUT_SECONDS = 10 };
 
 void pipeline_options_init(struct pipeline_options *options)
 {
 	*options = (struct pipeline_options){
 		.log_level = LOG_WARNING,
 		.timeout_seconds = DEFAULT_TIMEOUT_SECONDS,
-		.ghost_limit = DEFAULT_GHOST_LIMIT,
 	};
 }
 

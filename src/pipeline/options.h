@@ -102,7 +102,7 @@ struct pipeline_options {
 	bool cgroup_props_ignore_default;
 	struct texts cgroup_dump_controller;
 	const char *freeze_cgroup;
-	uint64_t ghost_limit;	/* largest unlinked file that is put into the images */
+	uint64_t ghost_limit;	/* largest unlinked file in the images; 0: what is usual */
 	const char *force_lost; /* names of state that may be lost (collect/losses.h); NULL: none */
 
 	/* of a restore and a plan */

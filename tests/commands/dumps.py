@@ -271,15 +271,22 @@ def read_stats(path, part):
 
 
 def login_uid(place):
-    """A login uid that is another than that of whoever restores is told of"""
-    pid = place.start("echo 1234 > /proc/self/loginuid; exec sleep 1000")
+    """A login uid that the restored task may not set is told of: it has that of whoever restores"""
+    def set_own(value):
+        with open("/proc/self/loginuid", "w", encoding="ascii") as file:
+            file.write(value)
+    without = ["setpriv", "--bounding-set=-audit_control", "--inh-caps=-audit_control"]
+    pid = place.start(f"echo 1234 > /proc/self/loginuid; exec {shlex.join(without)} sleep 1000")
     # Where that is not allowed (audit(7)) there is nothing to be told.
     must(tree.wait_for(lambda: tree.status_of(pid).get("Name") == "sleep", 10), "it does not start")
     is_set = tree.read(pid, "loginuid") == "1234"
     place.dump(pid)
-    place.restored("-o", "restore.log")
-    with open(os.path.join(place.images, "restore.log"), encoding="utf-8") as file:
-        must(("its login uid is" in file.read()) == is_set, "it is not told of")
+    done = subprocess.run([*without, program(), "restore", "-D", place.images, "-d"],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
+                          timeout=60, preexec_fn=(lambda: set_own("77")) if is_set else None)
+    must(done.returncode == 0 and ("its login uid is 77 and was 1234" in done.stderr) == is_set,
+         done.stderr)
+    must(not is_set or tree.read(pid, "loginuid") == "77", "it has another one")
 
 
 def lowered_score(place):
@@ -421,6 +428,27 @@ def unsupported_file(place):
     nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
     must(tree.is_alive(pid) and tree.status_of(pid)["TracerPid"] == "0", "the tree was harmed")
     must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
+
+
+def large_unlinked_files(place):
+    """Unlinked files in memory are dumped however large they are, unless a limit is given"""
+    def start(path):
+        pid = place.start(f"exec 3<>{path}; rm {path}; head -c 3000000 /dev/zero >&3; "
+                          "exec sleep 1000")
+        must(tree.wait_for(lambda: tree.status_of(pid).get("Name") == "sleep", 10), "no start")
+        return pid
+    pid = start(place.file("large"))
+    kind = subprocess.run(["stat", "-f", "-c", "%T", place.path], capture_output=True, text=True,
+                          check=True).stdout.strip()
+    if kind not in ("tmpfs", "ramfs"):
+        done = nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
+        must("the limit is 1048576 (--ghost-limit)" in done.err, done.err)
+    nestor("dump", "-t", pid, "-D", place.images, "-R", "--ghost-limit", "4M").ok()
+    pid = start(f"/dev/shm/nestor-{os.getpid()}-large")
+    nestor("dump", "-t", pid, "-D", place.images, "--ghost-limit", "1M").fails("unsupported-file")
+    place.dump(pid)
+    pid = place.restored()
+    must(os.stat(f"/proc/{pid}/fd/3").st_size == 3000000, "it is another file")
 
 
 def traced_task(place):
@@ -787,7 +815,8 @@ CASES = [
     few_descriptors_for_pipes,
     descriptors_as_promised, few_descriptors_for_one_file, statistics, no_room_for_pages,
     login_uid, lowered_score, work_directory, log_on_failure, action_script,
-    script_in_namespaces, shell_job, unsupported_file, served_mount,
+    script_in_namespaces, shell_job, unsupported_file, large_unlinked_files,
+    served_mount,
     served_mount_of_others, traced_task,
     interrupted,
 ]

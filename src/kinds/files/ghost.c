@@ -349,6 +349,22 @@ static int collect_alone(struct known_ghost *seen, const struct open_file *file,
 	return 0;
 }
 
+static int check_size(const struct open_file *file, const struct stat *stat, struct error *err)
+{
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	uint64_t size = (uint64_t)stat->st_blocks * 512;
+
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s", file->what);
+	uint64_t limit = collect_ghost_limit(file->target->collect, fd);
+	if (size <= limit)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE,
+	     "%s: an unlinked file of %" PRIu64 " bytes; the limit is %" PRIu64 " (--ghost-limit)",
+	     file->what, size, limit);
+	return fail_hint(err, "raise it with --ghost-limit");
+}
+
 static int collect_inode(const struct open_file *file, const RegFileEntry *reg, int64_t made_on,
 			 uint32_t *ret_id, struct error *err)
 {
@@ -384,13 +400,8 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 	if (!again)
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s: an unlinked file that never was at that path", file->what);
-	if (S_ISREG(stat->st_mode) &&
-	    (uint64_t)stat->st_blocks * 512 > collect->options->ghost_limit) {
-		fail(err, ERR_UNSUPPORTED_FILE,
-		     "%s: an unlinked file of %jd bytes; the limit is %" PRIu64 " (--ghost-limit)",
-		     file->what, (intmax_t)stat->st_blocks * 512, collect->options->ghost_limit);
-		return fail_hint(err, "raise it with --ghost-limit");
-	}
+	if (S_ISREG(stat->st_mode) && check_size(file, stat, err))
+		return -1;
 	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
 	GhostFileEntry *entry = new_record(collect->snapshot, stat);
 	*ghost = (struct known_ghost){

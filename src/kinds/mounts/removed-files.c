@@ -54,8 +54,8 @@ static int write_file(struct collect *collect, uint32_t number, int root_fd, con
 		       : 0;
 }
 
-static int check(struct collect *collect, const struct stat *stat, const MntEntry *entry,
-		 const char *what, struct error *err)
+static int check(const struct stat *stat, uint64_t limit, const MntEntry *entry, const char *what,
+		 struct error *err)
 {
 	uint64_t size = (uint64_t)stat->st_blocks * 512;
 
@@ -64,12 +64,12 @@ static int check(struct collect *collect, const struct stat *stat, const MntEntr
 		return fail_hint(err, "--external mnt[%s]:NAME has it given from outside",
 				 entry->mountpoint);
 	}
-	if (size <= collect->options->ghost_limit)
+	if (size <= limit)
 		return 0;
 	fail(err, ERR_UNSUPPORTED_MOUNT,
 	     "%s shows a removed file of %" PRIu64 " bytes; the limit is %" PRIu64
 	     " (--ghost-limit)",
-	     what, size, collect->options->ghost_limit);
+	     what, size, limit);
 	return fail_hint(err, "raise it with --ghost-limit");
 }
 
@@ -88,7 +88,7 @@ int mount_removed_collect(struct collect *collect, MntEntry *entry, int root_fd,
 	entry->origin->content = find(survey, &stat);
 	if (entry->origin->content)
 		return 0;
-	if (check(collect, &stat, entry, what, err))
+	if (check(&stat, collect_ghost_limit(collect, root_fd), entry, what, err))
 		return -1;
 	survey->removed = arena_grow(collect->arena, survey->removed, survey->n_removed,
 				     sizeof *survey->removed);

@@ -15,6 +15,7 @@
 #include "kinds/mounts/mounts.h"
 
 #include <errno.h>
+#include <unistd.h>
 
 /* A driver may need long, and then the next attempt finds out what it has got by then. */
 static const struct deputy_terms terms = {
@@ -52,7 +53,10 @@ static int flush_all(void *data, struct error *err)
 	(void)err;
 	for (const struct written *at = data; at; at = at->next) {
 		autoclose int pidfd = kernel_pidfd_open(at->pid, 0);
-		autoclose int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)at->number, 0);
+		int fd = pidfd < 0 ? -1 : kernel_pidfd_getfd(pidfd, (int)at->number, 0);
+		/* Each close of a descriptor is told to the driver (FUSE_FLUSH). */
+		if (fd >= 0)
+			close(fd);
 	}
 	return 0;
 }

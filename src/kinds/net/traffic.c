@@ -283,6 +283,8 @@ static int read_all(struct reading *reading)
 
 	if (read_type(reading, RTM_GETQDISC, RTM_NEWQDISC, 0, 0))
 		return -1;
+	if (!reading->n_items)
+		return 0;
 	n_disciplines = reading->n_items;
 	qsort(reading->items, n_disciplines, sizeof *reading->items, compare_items);
 	for (size_t i = 0; i < n_disciplines; i++)

@@ -37,7 +37,8 @@ static int executed(void)
 {
 	char text[64] = "";
 
-	close(open("runs", O_CREAT | O_WRONLY, 0600));
+	/* Without a descriptor, which would be seen for a moment. */
+	mkdir("runs", 0700);
 	while (access("asked", F_OK) < 0)
 		usleep(2000);
 	return readlink("/proc/self/exe", text, sizeof text - 1) > 0 &&

@@ -3,8 +3,8 @@
  * TCP connections that have ended, with what their program has not taken yet: bytes that wait to be
  * received, and the error that tells how it ended. A new socket gets them as the old one did: over
  * the loopback interface somebody sends them to it, and resets the connection. For that it takes no
- * privileges. What it is connected to shows nowhere when it has ended (inet_getname,
- * net/ipv4/af_inet.c); its own address it loses, as all do that have ended.
+ * privileges. What it was connected to getpeername tells no more when it has ended (inet_getname,
+ * net/ipv4/af_inet.c); SO_PEERNAME would, and is lost, and so is its own address.
  *
  * Who was reset gets ECONNRESET, or EPIPE if the end of the other side had come before (tcp_reset,
  * net/ipv4/tcp_input.c). With neither, both sides had ended it: that is the same to a program as a

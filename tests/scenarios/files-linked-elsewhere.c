@@ -7,6 +7,7 @@
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
+#include "descriptor-look.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -23,39 +24,6 @@ enum { WRITER, READER, FROZEN, HIDDEN, DESCRIPTIONS };
 
 static const char *const first[DESCRIPTIONS] = { "one/file", "one/file", "frozen/file",
 						 "all/deep/file" };
-
-struct look {
-	char link[4200];
-	int mount;
-	struct stat stat;
-};
-
-static int mount_of(int fd)
-{
-	char path[64], line[128];
-	int mount = -1;
-
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-	FILE *file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		sscanf(line, "mnt_id: %d", &mount);
-	if (file)
-		fclose(file);
-	return mount;
-}
-
-static void look_at(const int *fds, struct look *looks)
-{
-	char path[64];
-
-	for (int i = 0; i < DESCRIPTIONS; i++) {
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fds[i]);
-		ssize_t length = readlink(path, looks[i].link, sizeof looks[i].link - 1);
-		looks[i].link[length > 0 ? length : 0] = '\0';
-		looks[i].mount = mount_of(fds[i]);
-		scenario_check(fstat(fds[i], &looks[i].stat) == 0, "cannot look at %d", i);
-	}
-}
 
 static void make_mounts(void)
 {
@@ -121,10 +89,10 @@ static int apart(void *unused)
 	open_all(fds);
 	char *mapped = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fds[READER], 0);
 	scenario_need(mapped != MAP_FAILED, "mmap");
-	look_at(fds, before);
+	look_at(fds, DESCRIPTIONS, before);
 	scenario_mark("made");
 	scenario_wait_restored();
-	look_at(fds, after);
+	look_at(fds, DESCRIPTIONS, after);
 	compare(before, after);
 	scenario_check(write(fds[HIDDEN], "+", 1) == 1 && pread(fds[FROZEN], text, 15, 0) == 8 &&
 			       strcmp(text, "content+") == 0 && memcmp(mapped, text, 8) == 0 &&

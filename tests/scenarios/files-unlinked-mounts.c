@@ -7,6 +7,7 @@
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
+#include "descriptor-look.h"
 #include "scenario.h"
 
 #include <fcntl.h>
@@ -20,38 +21,7 @@
 
 enum { OLD, COPIED, BOUND, DESCRIPTIONS };
 
-struct look {
-	char link[4200];
-	int mount;
-	struct stat stat;
-};
-
 static int fds[DESCRIPTIONS];
-
-static int mount_of(int fd)
-{
-	char path[64], line[128];
-	int mount = -1;
-
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-	FILE *file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		sscanf(line, "mnt_id: %d", &mount);
-	if (file)
-		fclose(file);
-	return mount;
-}
-
-static void look_at(int fd, struct look *look)
-{
-	char path[64];
-
-	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-	ssize_t length = readlink(path, look->link, sizeof look->link - 1);
-	look->link[length > 0 ? length : 0] = '\0';
-	look->mount = mount_of(fd);
-	scenario_check(fstat(fd, &look->stat) == 0, "cannot look at %d", fd);
-}
 
 static void compare(const struct look *before, const struct look *after)
 {
@@ -98,12 +68,10 @@ static int apart(void *unused)
 	close(fd);
 	scenario_mark("opened");
 	scenario_wait_mark("unlinked");
-	for (int i = 0; i < DESCRIPTIONS; i++)
-		look_at(fds[i], &before[i]);
+	look_at(fds, DESCRIPTIONS, before);
 	scenario_mark("looked");
 	scenario_wait_restored();
-	for (int i = 0; i < DESCRIPTIONS; i++)
-		look_at(fds[i], &after[i]);
+	look_at(fds, DESCRIPTIONS, after);
 	compare(before, after);
 	see_one_file(mapped);
 	return 0;

@@ -7,6 +7,7 @@
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
+#include "descriptor-look.h"
 #include "scenario.h"
 
 #include <fcntl.h>
@@ -20,40 +21,7 @@
 
 enum { ONE, AGAIN, TWO, COPIED, FROZEN, DESCRIPTIONS };
 
-struct look {
-	char link[4200];
-	int mount;
-	struct stat stat;
-};
-
 static int fds[DESCRIPTIONS];
-
-static int mount_of(int fd)
-{
-	char path[64], line[128];
-	int mount = -1;
-
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
-	FILE *file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		sscanf(line, "mnt_id: %d", &mount);
-	if (file)
-		fclose(file);
-	return mount;
-}
-
-static void look_at(struct look *looks)
-{
-	char path[64];
-
-	for (int i = 0; i < DESCRIPTIONS; i++) {
-		snprintf(path, sizeof path, "/proc/self/fd/%d", fds[i]);
-		ssize_t length = readlink(path, looks[i].link, sizeof looks[i].link - 1);
-		looks[i].link[length > 0 ? length : 0] = '\0';
-		looks[i].mount = mount_of(fds[i]);
-		scenario_check(fstat(fds[i], &looks[i].stat) == 0, "cannot look at %d", i);
-	}
-}
 
 static void compare(const struct look *before, const struct look *after)
 {
@@ -129,10 +97,10 @@ static int copied(void *unused)
 	scenario_need(mapped != MAP_FAILED && umount2("all", MNT_DETACH) == 0, "not mapped");
 	scenario_mark("opened");
 	scenario_wait_mark("unlinked");
-	look_at(before);
+	look_at(fds, DESCRIPTIONS, before);
 	scenario_mark("looked");
 	scenario_wait_restored();
-	look_at(after);
+	look_at(fds, DESCRIPTIONS, after);
 	compare(before, after);
 	scenario_check(write(fds[TWO], "+", 1) == 1 && pread(fds[ONE], content, 15, 0) == 8 &&
 			       strcmp(content, "content+") == 0 &&

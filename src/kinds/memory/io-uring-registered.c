@@ -25,12 +25,7 @@
 	X(THREAD_RINGS, "task_struct", "io_uring") \
 	X(REGISTERED, "io_uring_task", "registered_rings")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES(PLACES, N_PLACES);
 
 /* ---- Dump ---- */
 

@@ -19,12 +19,7 @@
 	X(OPS_ONLY, "io_ring_ctx", "op_restricted") /* newer */ \
 	X(CALLS_ONLY, "io_ring_ctx", "reg_restricted")
 
-enum place {
-	PLACES(BTF_NUMBER) N_PLACES,
-};
-
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, RESTRICTED };
+KERNEL_PLACES(PLACES, RESTRICTED);
 
 /* The kernel's thread and its processor are found otherwise (io-uring-thread.c). */
 static const uint32_t how_made = IORING_SETUP_SQPOLL | IORING_SETUP_SQ_AFF | IORING_SETUP_CQSIZE |

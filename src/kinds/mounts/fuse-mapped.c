@@ -36,9 +36,7 @@ enum { MOST_AREAS = 1 << 20, DEEPEST = 64 };
 	X(TASK_SPACE, "task_struct", "mm")          \
 	X(SPACE_PROGRAM, "mm_struct", "exe_file")
 
-enum place { PLACES(BTF_NUMBER) N_PLACES };
-static const struct btf_place all_places[] = { PLACES(BTF_PLACE) };
-static const struct kernel_places places = { all_places, N_PLACES, N_PLACES };
+KERNEL_PLACES(PLACES, N_PLACES);
 
 struct mapped_area {
 	uint64_t space, start, file;

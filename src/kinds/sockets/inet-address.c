@@ -51,6 +51,14 @@ bool inet_is_mptcp(const InetSkEntry *sk)
 	return sk->type == SOCK_STREAM && sk->proto == IPPROTO_MPTCP;
 }
 
+bool inet_is_any(const InetSkEntry *sk)
+{
+	for (size_t i = 0; i < sk->n_src_addr; i++)
+		if (sk->src_addr[i])
+			return false;
+	return true;
+}
+
 bool inet_is_udp(const InetSkEntry *sk)
 {
 	return sk->type == SOCK_DGRAM && (sk->proto == IPPROTO_UDP || sk->proto == IPPROTO_UDPLITE);

@@ -28,14 +28,6 @@ static int compare_places(const void *a, const void *b)
 	return order ? order : compare_values(one->src_port, other->src_port);
 }
 
-static bool is_any(const InetSkEntry *sk)
-{
-	for (size_t i = 0; i < sk->n_src_addr; i++)
-		if (sk->src_addr[i])
-			return false;
-	return true;
-}
-
 static bool is_same_address(const InetSkEntry *one, const InetSkEntry *other)
 {
 	return one->family == other->family &&
@@ -55,7 +47,8 @@ static void share(struct inet_share *one, const struct inet_share *other)
 	const SkOptsEntry *own = one->sk->opts, *its = other->sk->opts;
 	bool same = is_same_address(one->sk, other->sk), is_tcp = inet_is_tcp(one->sk);
 
-	if (!same && one->sk->family == other->sk->family && !is_any(one->sk) && !is_any(other->sk))
+	if (!same && one->sk->family == other->sk->family && !inet_is_any(one->sk) &&
+	    !inet_is_any(other->sk))
 		return;
 	if ((own->reuseaddr && its->reuseaddr) || (own->so_reuseport && its->so_reuseport))
 		return;

@@ -19,14 +19,6 @@
 #define IPV6_FREEBIND 78
 #endif
 
-static bool is_any(const InetSkEntry *sk)
-{
-	for (size_t i = 0; i < sk->n_src_addr; i++)
-		if (sk->src_addr[i])
-			return false;
-	return true;
-}
-
 static bool has_free_option(const InetSkEntry *sk)
 {
 	for (size_t i = 0; i < sk->n_options; i++)
@@ -39,7 +31,7 @@ static bool has_free_option(const InetSkEntry *sk)
 /* Does it bind at all at a restore, and not by an option that it has? */
 static bool may_be_unassigned(const InetSkEntry *sk)
 {
-	return !is_any(sk) && !inet_is_stream(sk) && !sk->has_waits_at && !tcp_has_ended(sk) &&
+	return !inet_is_any(sk) && !inet_is_stream(sk) && !sk->has_waits_at && !tcp_has_ended(sk) &&
 	       !has_free_option(sk);
 }
 

@@ -43,14 +43,6 @@ enum { PATIENCE_SECONDS = 5, PAUSES_A_SECOND = 500, LOOKS = 10 };
 
 /* ---- Dump ---- */
 
-static bool is_any(const InetSkEntry *sk)
-{
-	for (size_t i = 0; i < sk->n_src_addr; i++)
-		if (sk->src_addr[i])
-			return false;
-	return true;
-}
-
 static bool is_same_net(const InetSkEntry *one, const InetSkEntry *other)
 {
 	return one->has_ns_id == other->has_ns_id && one->ns_id == other->ns_id;
@@ -88,9 +80,9 @@ static InetSkEntry *find_client(InetSkEntry *const *all, size_t count, const Ine
 static bool is_at(const InetSkEntry *listener, const InetSkEntry *waiting)
 {
 	return listener->src_port == waiting->src_port &&
-	       (is_any(listener) || (listener->n_src_addr == waiting->n_src_addr &&
-				     memcmp(listener->src_addr, waiting->src_addr,
-					    waiting->n_src_addr * sizeof(uint32_t)) == 0));
+	       (inet_is_any(listener) || (listener->n_src_addr == waiting->n_src_addr &&
+					  memcmp(listener->src_addr, waiting->src_addr,
+						 waiting->n_src_addr * sizeof(uint32_t)) == 0));
 }
 
 bool inet_waiting_shares(const InetSkEntry *listener, const InetSkEntry *other)

@@ -143,10 +143,7 @@ static bool has_other_peer(const InetSkEntry *sk)
 
 static bool has_address(const InetSkEntry *sk)
 {
-	for (size_t i = 0; i < sk->n_src_addr; i++)
-		if (sk->src_addr[i])
-			return true;
-	return sk->src_port != 0;
+	return !inet_is_any(sk) || sk->src_port != 0;
 }
 
 /* What decides whether a bind is allowed is there before it; all options are set after it. */

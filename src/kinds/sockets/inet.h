@@ -229,6 +229,7 @@ int tcp_ended_make(const struct snapshot *snapshot, const InetSkEntry *sk, int f
 bool inet_is_tcp(const InetSkEntry *sk); /* MPTCP, too */
 bool inet_is_mptcp(const InetSkEntry *sk);
 bool inet_is_udp(const InetSkEntry *sk);    /* UDP-Lite, too */
+bool inet_is_any(const InetSkEntry *sk);    /* bound to no address, or to all */
 bool inet_is_stream(const InetSkEntry *sk); /* a TCP connection that was accepted */
 /* 0 with errno: ENODEV where the interface of its scope is not there. */
 socklen_t inet_source(const InetSkEntry *sk, union inet_address *ret);

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * State that only files of /proc tell and take, written by the coordinator:
+ * State that only files of /proc tell and take, written by the coordinator, or by the task where
+ * it may set its own alone:
  *
  *  - coredump_filter (core(5)), a part of the address space, inherited by fork.
  *  - the nice value of the autogroup (sched(7)). The kernel makes one for each session, so the
  *    leader of a session has that of the session; those whose session began outside of the tree
  *    are with whoever restores them.
+ *  - the login uid, by the task.
  */
 #include "kinds/task/task.h"
 
@@ -138,8 +140,7 @@ static int collect_login(struct target *target, struct error *err)
 	return 0;
 }
 
-/* Whoever has another one may hand it down: then all set their own. */
-static bool somebody_differs(const struct plan *plan)
+static bool differs_in_one(const struct plan *plan)
 {
 	for (size_t i = 0; i < plan->snapshot->n_tasks; i++) {
 		const TaskCoreEntry *tc = plan->snapshot->tasks[i].core->tc;
@@ -147,6 +148,20 @@ static bool somebody_differs(const struct plan *plan)
 			return true;
 	}
 	return false;
+}
+
+/* Whoever has another one may hand it down: then all set their own. Looked for once. */
+static bool somebody_differs(struct plan *plan)
+{
+	static const char owner;
+	struct {
+		bool known, differs;
+	} *found = plan_kind_state(plan, &owner, sizeof *found);
+
+	if (!found->known)
+		found->differs = differs_in_one(plan);
+	found->known = true;
+	return found->differs;
 }
 
 static bool applies_login(const struct planning *planning)

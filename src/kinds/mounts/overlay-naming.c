@@ -101,20 +101,32 @@ static int open_place(int hidden, const char *path)
 					    RESOLVE_BENEATH | RESOLVE_NO_XDEV);
 }
 
+static int fail_layer(const char *path, struct error *err)
+{
+	return fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
+			  "cannot use %.200s, a layer of an overlay", path);
+}
+
 /* `users`: a user namespace with the ids that it is to map; -1: none. */
-static int take(int hidden, const char *path, int users)
+static int take(const struct overlay_places *places, int hidden, const char *path, int users,
+		struct error *err)
 {
 	struct mount_attr attributes = { .attr_set = MOUNT_ATTR_IDMAP };
 	autoclose int at_fd = open_place(hidden, path);
-	autoclose int fd =
-		at_fd < 0
-			? -1
-			: open_tree(at_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 
+	if (at_fd < 0)
+		return fail_layer(path, err);
+	autoclose int fd =
+		open_tree(at_fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	if (fd < 0 && errno == EINVAL && hidden >= 0) {
+		fd = mount_shelf_copy(places->shelf, hidden, at_fd, err);
+		if (fd < 0)
+			return -1;
+	}
 	attributes.userns_fd = (uint64_t)users;
-	if (fd >= 0 && users >= 0 &&
-	    syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes))
-		return -1;
+	if (fd < 0 || (users >= 0 && syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes,
+					     sizeof attributes)))
+		return fail_layer(path, err);
 	return take_fd(&fd);
 }
 
@@ -122,21 +134,19 @@ static int take_all(struct naming *naming, struct error *err)
 {
 	const struct overlay_layers *layers = naming->layers;
 	const struct overlay_places *places = naming->places;
-	const char *failed = NULL;
 
-	for (size_t i = 0; i < layers->n && !failed; i++) {
+	for (size_t i = 0; i < layers->n; i++) {
 		if (is_upper(layers, i))
 			continue;
-		naming->fds[i] = take(places->hidden[i], places->at[i], places->users[i]);
-		failed = naming->fds[i] < 0 ? places->at[i] : NULL;
+		naming->fds[i] =
+			take(places, places->hidden[i], places->at[i], places->users[i], err);
+		if (naming->fds[i] < 0)
+			return -1;
 	}
-	if (!failed && layers->has_upper) {
-		naming->fds[layers->n] = take(places->hidden[0], naming->above, -1);
-		failed = naming->fds[layers->n] < 0 ? naming->above : NULL;
-	}
-	return failed ? fail_errno(err, errno == ENOENT ? ERR_FILE_MISSING : ERR_KERNEL_REFUSED,
-				   "cannot use %.200s, a layer of an overlay", failed)
-		      : 0;
+	if (!layers->has_upper)
+		return 0;
+	naming->fds[layers->n] = take(places, places->hidden[0], naming->above, -1, err);
+	return naming->fds[layers->n] < 0 ? -1 : 0;
 }
 
 int overlay_name_layers(const struct overlay_layers *layers, const struct overlay_places *places,

@@ -356,7 +356,8 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	int *hidden = arena_array(maker->opener->arena, int, entry->n_layers_at + 1);
 	if (find_users(maker, entry, users, err) || find_hidden(maker, entry, hidden, err))
 		return -1;
-	context.places = (struct overlay_places){ entry->layers_at, users, hidden };
+	context.places = (struct overlay_places){ entry->layers_at, users, hidden,
+						  maker->made ? maker->made->shelf : NULL };
 	if (!context.base && !entry->n_layers_at)
 		return make_here(&context, err) ? -1 : context.ret_fd;
 	return deputy_run(make_here, &context, err) < 0 ? -1 : context.ret_fd;

@@ -82,6 +82,7 @@ struct overlay_places {
 	char *const *at;   /* in its former one */
 	const int *users;  /* user namespaces with the ids that each is to map; -1: none */
 	const int *hidden; /* mounts from whose root on they are; -1: that of the namespace */
+	struct mount_shelf *shelf; /* for those */
 };
 int overlay_name_layers(const struct overlay_layers *layers, const struct overlay_places *places,
 			struct error *err);

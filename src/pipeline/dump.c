@@ -141,8 +141,8 @@ static int check_plan(struct dump *dump, const struct snapshot *snapshot, struct
 	if (result == 0)
 		return 0;
 	if (is_for_elsewhere(reason.name)) {
-		log_info("dump", "nestor", "a restore by the same nestor here would fail: %s",
-			 reason.text);
+		log_warning("dump", "nestor", "a restore by the same nestor here would fail: %s",
+			    reason.text);
 		return 0;
 	}
 	*err = reason;

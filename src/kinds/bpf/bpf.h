@@ -42,6 +42,14 @@ int bpf_give_up(const struct open_file *file, FileEntry *entry, struct error *er
 int bpf_cgroup_path(const struct open_file *file, const char *what, uint64_t number,
 		    char **ret_path, struct error *err);
 
+/* map-content.c: `fd`: one that allows what is done. */
+int bpf_content_read(const struct open_file *file, int fd, const BpfmapFileEntry *map,
+		     struct error *err);
+int bpf_content_check(const struct snapshot *snapshot, const BpfmapFileEntry *map,
+		      struct error *err);
+int bpf_content_fill(struct file_opener *opener, const BpfmapFileEntry *map, int fd,
+		     struct error *err);
+
 /* ring-buffers.c, cgroup-arrays.c: maps whose content is no elements. */
 struct record;
 bool bpf_is_ring(uint32_t type);

@@ -211,6 +211,13 @@ int inet_before_end(struct collect *collect, struct error *err);
 int inet_at_end(struct collect *collect, struct error *err);
 void inet_done(struct collect *collect);
 
+/* inet-make.c */
+struct file_cost inet_cost(const struct snapshot *snapshot, const FileEntry *entry);
+int inet_open(struct file_opener *opener, const FileEntry *entry, struct error *err);
+int inet_connect(struct file_opener *opener, const FileEntry *entry, int fd, struct error *err);
+int inet_before_release(struct file_opener *opener, struct error *err);
+void inet_give_up(const FileEntry *entry, int fd);
+
 /* tcp-closed.c: as if it had ended; and a socket of TCP without a connection. */
 struct tcp_info;
 void inet_record_closed(InetSkEntry *sk);

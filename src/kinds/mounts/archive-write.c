@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Writing archives; see archive.h. Times, attributes, and all numbers that are too large for the
- * header are in an extended header before it. */
+/* Writing archives; see archive.h. */
 #include "kinds/mounts/archive.h"
 
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/listing.h"
-#include "base/log.h"
 #include "kernel/file-parts.h"
 #include "kinds/mounts/inode-numbers.h"
 #include "kinds/mounts/tar.h"
@@ -15,18 +13,15 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
-#include <linux/fs.h>
 #include <linux/magic.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <zlib.h>
 
-enum { COPY_SIZE = 64 * 1024, LINK_BUCKETS = 512, MAX_PARTS = 200000 };
+enum { COPY_SIZE = 64 * 1024, LINK_BUCKETS = 512 };
 
 struct linked {
 	struct linked *next;
@@ -42,10 +37,7 @@ struct archive_writer {
 	uint64_t mount_id;		 /* of it */
 	bool numbered;			 /* the numbers of inodes are kept */
 	bool with_removed;		 /* other names of files are there, which do not count */
-	long file_system;		 /* its type; 0: not asked yet */
-	/* The extended header that is being made. */
-	char *records;
-	size_t length, room;
+	struct tar_records records;	 /* of the extended header that is being made */
 };
 
 struct archive_writer *archive_writer_new(int file_fd, bool with_removed, struct error *err)
@@ -80,155 +72,6 @@ static int pad(struct archive_writer *writer, uint64_t size, struct error *err)
 	return put(writer, zeros, (size_t)(-size & (TAR_BLOCK - 1)), err);
 }
 
-/* ---- extended headers ---- */
-
-static void append(struct archive_writer *writer, const void *bytes, size_t size)
-{
-	while (size > writer->room - writer->length) {
-		writer->room = writer->room ? writer->room * 2 : 4096;
-		writer->records = realloc(writer->records, writer->room);
-		if (!writer->records)
-			abort();
-	}
-	memcpy(writer->records + writer->length, bytes, size);
-	writer->length += size;
-}
-
-/* "LENGTH key=value\n", where the length counts itself. */
-static void add_record(struct archive_writer *writer, const char *key, const void *value,
-		       size_t size)
-{
-	char number[24];
-	size_t rest = strlen(key) + size + 3, digits = 1;
-
-	while ((size_t)snprintf(number, sizeof number, "%zu", rest + digits) != digits)
-		digits++;
-	append(writer, number, digits);
-	append(writer, " ", 1);
-	append(writer, key, strlen(key));
-	append(writer, "=", 1);
-	append(writer, value, size);
-	append(writer, "\n", 1);
-}
-
-static void add_number(struct archive_writer *writer, const char *key, uint64_t value)
-{
-	char text[24];
-
-	add_record(writer, key, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, value));
-}
-
-static void add_time(struct archive_writer *writer, const char *key, const struct timespec *time)
-{
-	char text[48];
-
-	add_record(writer, key, text,
-		   (size_t)snprintf(text, sizeof text, "%jd.%09ld", (intmax_t)time->tv_sec,
-				    time->tv_nsec));
-}
-
-static void add_attribute(struct archive_writer *writer, const char *name, const void *value,
-			  size_t size)
-{
-	char key[sizeof TAR_XATTR + XATTR_NAME_MAX + 1];
-
-	snprintf(key, sizeof key, TAR_XATTR "%s", name);
-	add_record(writer, key, value, size);
-}
-
-/* Of the file itself; or, by way of a descriptor in /proc, of what it refers to. */
-static int add_attributes(struct archive_writer *writer, const char *path, bool follow,
-			  struct error *err)
-{
-	ssize_t (*list)(const char *, char *, size_t) = follow ? listxattr : llistxattr;
-	ssize_t (*get)(const char *, const char *, void *, size_t) = follow ? getxattr : lgetxattr;
-	ssize_t size = list(path, NULL, 0);
-	autofree char *names = size > 0 ? malloc((size_t)size) : NULL;
-
-	if (size <= 0)
-		return size == 0 || errno == ENOTSUP
-			       ? 0
-			       : fail_errno(err, ERR_IO, "cannot list extended attributes");
-	size = names ? list(path, names, (size_t)size) : -1;
-	if (size < 0)
-		return fail_errno(err, ERR_IO, "cannot list extended attributes");
-	for (const char *name = names; size > 0 && name < names + size; name += strlen(name) + 1) {
-		ssize_t length = get(path, name, NULL, 0);
-		autofree char *value = length >= 0 ? malloc((size_t)length + 1) : NULL;
-		if (!value || get(path, name, value, (size_t)length) != length)
-			return fail_errno(err, ERR_IO, "cannot read extended attribute %s", name);
-		add_attribute(writer, name, value, (size_t)length);
-	}
-	return 0;
-}
-
-const struct archive_flag archive_flags[] = {
-	{ FS_APPEND_FL, "append" },
-	{ FS_IMMUTABLE_FL, "immutable" },
-	{ FS_NODUMP_FL, "nodump" },
-	{ FS_NOATIME_FL, "noatime" },
-	{ 0, NULL },
-};
-
-/* Where names are the same in any case, they would have to be made so before there are any. */
-static int add_flags(struct archive_writer *writer, int fd, const char *path, struct error *err)
-{
-	char text[64] = "";
-	size_t length = 0;
-	unsigned flags;
-
-	if (ioctl(fd, FS_IOC_GETFLAGS, &flags))
-		return errno == ENOTTY || errno == EOPNOTSUPP
-			       ? 0
-			       : fail_errno(err, ERR_IO, "cannot read the flags of %s", path);
-	if (flags & FS_CASEFOLD_FL)
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s is a directory where names are the same in any case (casefold)",
-			    path);
-	for (const struct archive_flag *flag = archive_flags; flag->name; flag++)
-		if (flags & flag->bit)
-			length += (size_t)snprintf(text + length, sizeof text - length, "%s%s",
-						   length ? "," : "", flag->name);
-	if (length)
-		add_record(writer, TAR_FLAGS, text, length);
-	return 0;
-}
-
-/*
- * So that what was reserved stays so, and what was not takes no more than it did. A list that no
- * reader would take is left out: what is data comes back all the same.
- */
-static int add_parts(struct archive_writer *writer, int fd, const char *path,
-		     struct file_parts *ret_parts, struct error *err)
-{
-	struct statfs fs;
-
-	if (!writer->file_system) {
-		if (fstatfs(fd, &fs))
-			return fail_errno(err, ERR_IO, "cannot tell the file system of %s", path);
-		writer->file_system = (long)fs.f_type;
-	}
-	if (!file_parts_told(writer->file_system))
-		return 0;
-	if (file_parts_read(fd, ret_parts))
-		return fail_errno(err, ERR_IO, "cannot tell which parts of %s have memory", path);
-	if (ret_parts->n > MAX_PARTS) {
-		log_warning("dump", path,
-			    "what is reserved of it is not kept: it has too many parts");
-		return 0;
-	}
-	autofree char *text = malloc(ret_parts->n * 44 + 1);
-	size_t length = 0;
-	if (!text)
-		return fail_errno(err, ERR_OUT_OF_MEMORY, "cannot list the parts of %s", path);
-	for (size_t i = 0; i < ret_parts->n; i++)
-		length += (size_t)sprintf(text + length, "%s%" PRIu64 "-%" PRIu64, i ? "," : "",
-					  ret_parts->parts[i].start, ret_parts->parts[i].end);
-	if (length)
-		add_record(writer, TAR_MEMORY, text, length);
-	return 0;
-}
-
 /* ---- headers ---- */
 
 static void set_octal(char *field, size_t size, uint64_t value)
@@ -258,10 +101,10 @@ static int put_extended(struct archive_writer *writer, struct error *err)
 	struct tar_header header = { .name = "././@PaxHeader", .type = TAR_EXTENDED };
 
 	set_octal(header.mode, sizeof header.mode, 0644);
-	set_octal(header.size, sizeof header.size, writer->length);
+	set_octal(header.size, sizeof header.size, writer->records.length);
 	return put_header(writer, &header, err) ||
-			       put(writer, writer->records, writer->length, err) ||
-			       pad(writer, writer->length, err)
+			       put(writer, writer->records.bytes, writer->records.length, err) ||
+			       pad(writer, writer->records.length, err)
 		       ? -1
 		       : 0;
 }
@@ -297,18 +140,18 @@ static int put_entry(struct archive_writer *writer, const struct entry *entry, s
 	const struct stat *stat = &entry->stat;
 	struct tar_header header = { .type = (char)entry->type };
 
-	add_record(writer, "path", entry->path, strlen(entry->path));
+	tar_add_record(&writer->records, "path", entry->path, strlen(entry->path));
 	if (entry->link)
-		add_record(writer, "linkpath", entry->link, strlen(entry->link));
-	add_number(writer, "uid", stat->st_uid);
-	add_number(writer, "gid", stat->st_gid);
-	add_number(writer, "size", entry->size);
-	add_time(writer, "mtime", &stat->st_mtim);
-	add_time(writer, "atime", &stat->st_atim);
+		tar_add_record(&writer->records, "linkpath", entry->link, strlen(entry->link));
+	tar_add_number(&writer->records, "uid", stat->st_uid);
+	tar_add_number(&writer->records, "gid", stat->st_gid);
+	tar_add_number(&writer->records, "size", entry->size);
+	tar_add_time(&writer->records, "mtime", &stat->st_mtim);
+	tar_add_time(&writer->records, "atime", &stat->st_atim);
 	if (writer->numbered && entry->type != TAR_HARD_LINK)
-		add_number(writer, TAR_INODE, stat->st_ino);
+		tar_add_number(&writer->records, TAR_INODE, stat->st_ino);
 	if (S_ISSOCK(stat->st_mode) && entry->type == TAR_FILE)
-		add_record(writer, TAR_SOCKET, "socket", strlen("socket"));
+		tar_add_record(&writer->records, TAR_SOCKET, "socket", strlen("socket"));
 	if (put_extended(writer, err))
 		return -1;
 	snprintf(header.name, sizeof header.name, "%.99s", entry->path);
@@ -352,8 +195,9 @@ static int put_opened(struct archive_writer *writer, int fd, struct entry *entry
 	bool regular = S_ISREG(entry->stat.st_mode);
 
 	entry->size = regular ? (uint64_t)entry->stat.st_size : 0;
-	if (add_flags(writer, fd, entry->path, err) ||
-	    (regular && entry->stat.st_blocks && add_parts(writer, fd, entry->path, &parts, err)))
+	if (tar_add_flags(&writer->records, fd, entry->path, err) ||
+	    (regular && entry->stat.st_blocks &&
+	     tar_add_parts(&writer->records, fd, entry->path, &parts, err)))
 		return -1;
 	return put_entry(writer, entry, err) || (regular && put_content(writer, fd, entry, err))
 		       ? -1
@@ -405,7 +249,7 @@ static int add_covered(struct archive_writer *writer, int dir_fd, const char *pa
 		return fail_errno(err, ERR_IO, "cannot look at %s", path);
 	entry.stat.st_mode = directory ? S_IFDIR | 0755 : S_IFREG | 0644;
 	entry.type = type_of(entry.stat.st_mode);
-	writer->length = 0;
+	writer->records.length = 0;
 	return put_entry(writer, &entry, err);
 }
 
@@ -426,13 +270,13 @@ static int add_one(struct archive_writer *writer, int dir_fd, const char *name, 
 		return add_covered(writer, dir_fd, path, ret_stat, err);
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
-	writer->length = 0;
+	writer->records.length = 0;
 	if (entry.link) {
 		entry.type = TAR_HARD_LINK;
 		return put_entry(writer, &entry, err);
 	}
 	snprintf(place, sizeof place, "/proc/self/fd/%d/%s", dir_fd, name);
-	if (add_attributes(writer, place, false, err))
+	if (tar_add_attributes(&writer->records, place, false, err))
 		return fail_while(err, "%s", path);
 	if (entry.type == TAR_SYMBOLIC_LINK) {
 		ssize_t size = readlinkat(dir_fd, name, target, sizeof target - 1);
@@ -512,7 +356,7 @@ int archive_add_alone(struct archive_writer *writer, int path_fd, const char *pa
 	writer->numbered = numbered > 0;
 	entry.type = type_of(entry.stat.st_mode);
 	entry.link = earlier_name(writer, &entry);
-	writer->length = 0;
+	writer->records.length = 0;
 	if (entry.link) {
 		entry.type = TAR_HARD_LINK;
 		return put_entry(writer, &entry, err);
@@ -526,7 +370,7 @@ int archive_add_alone(struct archive_writer *writer, int path_fd, const char *pa
 		return put_entry(writer, &entry, err);
 	}
 	snprintf(place, sizeof place, "/proc/self/fd/%d", path_fd);
-	if (add_attributes(writer, place, true, err))
+	if (tar_add_attributes(&writer->records, place, true, err))
 		return fail_while(err, "%s", path);
 	return S_ISREG(entry.stat.st_mode) ? add_file_alone(writer, place, &entry, err)
 					   : put_entry(writer, &entry, err);
@@ -546,7 +390,7 @@ static int add_lists(struct archive_writer *writer, const char *place, struct er
 		if (size < 0 && errno != ENODATA && errno != EOPNOTSUPP)
 			return fail_errno(err, ERR_IO, "cannot read an access control list");
 		if (size >= 0)
-			add_attribute(writer, names[i], value, (size_t)size);
+			tar_add_attribute(&writer->records, names[i], value, (size_t)size);
 	}
 	return 0;
 }
@@ -573,16 +417,16 @@ int archive_add_told(struct archive_writer *writer, const struct archive_told *t
 	char place[64], target[PATH_MAX] = { 0 };
 
 	writer->numbered = true;
-	writer->file_system = TMPFS_MAGIC;
-	writer->length = 0;
+	writer->records.file_system = TMPFS_MAGIC;
+	writer->records.length = 0;
 	entry.link = earlier_name(writer, &entry);
 	if (entry.link) {
 		entry.type = TAR_HARD_LINK;
 		return put_entry(writer, &entry, err);
 	}
 	for (size_t i = 0; i < told->attributes.n; i++)
-		add_attribute(writer, told->attributes.all[i].name, told->attributes.all[i].value,
-			      told->attributes.all[i].size);
+		tar_add_attribute(&writer->records, told->attributes.all[i].name,
+				  told->attributes.all[i].value, told->attributes.all[i].size);
 	snprintf(place, sizeof place, "/proc/self/fd/%d", told->fd);
 	if (entry.type == TAR_SYMBOLIC_LINK) {
 		if (told->fd >= 0 && readlinkat(told->fd, "", target, sizeof target - 1) < 0)
@@ -602,7 +446,7 @@ int archive_writer_end(struct archive_writer *writer, struct error *err)
 	if (gzclose(writer->file) != Z_OK && !result)
 		result = fail(err, ERR_IO, "cannot complete an archive");
 	arena_done(&writer->arena);
-	free(writer->records);
+	free(writer->records.bytes);
 	free(writer);
 	return result;
 }

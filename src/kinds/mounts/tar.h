@@ -36,6 +36,27 @@ bool tar_decimal(const char *text, uint64_t *ret);
 /* Seconds since 1970 with decimal places. */
 bool tar_time(const char *text, struct timespec *ret_time);
 
+/* tar-records.c: records of an extended header, one after another; `bytes` is the caller's. */
+struct tar_records {
+	char *bytes;
+	size_t length, room;
+	long file_system; /* on which the files are; 0: not asked yet */
+};
+struct error;
+struct file_parts;
+void tar_add_record(struct tar_records *records, const char *key, const void *value, size_t size);
+void tar_add_number(struct tar_records *records, const char *key, uint64_t value);
+void tar_add_time(struct tar_records *records, const char *key, const struct timespec *time);
+void tar_add_attribute(struct tar_records *records, const char *name, const void *value,
+		       size_t size);
+/* All of the file itself; `follow`: by way of a descriptor in /proc, of what it refers to. */
+int tar_add_attributes(struct tar_records *records, const char *path, bool follow,
+		       struct error *err);
+int tar_add_flags(struct tar_records *records, int fd, const char *path, struct error *err);
+/* What has memory, where that is told: the caller's. */
+int tar_add_parts(struct tar_records *records, int fd, const char *path,
+		  struct file_parts *ret_parts, struct error *err);
+
 #define TAR_XATTR  "SCHILY.xattr."
 #define TAR_SOCKET "NESTOR.type"
 #define TAR_FLAGS  "SCHILY.fflags"

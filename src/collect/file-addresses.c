@@ -41,6 +41,15 @@ static const uint64_t *read_addresses(struct target *target)
 		       : addresses;
 }
 
+static const uint64_t *addresses_of(struct target *target)
+{
+	if (!target->addresses_asked) {
+		target->addresses_asked = true;
+		target->file_addresses = read_addresses(target);
+	}
+	return target->file_addresses;
+}
+
 uint64_t target_file_address(struct target *target, uint32_t number)
 {
 	size_t place;
@@ -48,9 +57,28 @@ uint64_t target_file_address(struct target *target, uint32_t number)
 	if (target->n_descriptors < MANY ||
 	    !numbers_find(target->descriptors, target->n_descriptors, number, &place))
 		return 0;
-	if (!target->addresses_asked) {
-		target->addresses_asked = true;
-		target->file_addresses = read_addresses(target);
+	const uint64_t *addresses = addresses_of(target);
+	return addresses ? addresses[place] : 0;
+}
+
+static uint32_t id_of(const struct descriptor_table *table, uint32_t number)
+{
+	for (size_t i = 0; table && i < table->n_descriptors; i++)
+		if (table->descriptors[i]->fd == number)
+			return table->descriptors[i]->id;
+	return 0;
+}
+
+uint32_t collect_file_at(struct collect *collect, uint64_t address)
+{
+	uint32_t found = 0;
+
+	for (size_t i = 0; i < collect->n_targets && !found; i++) {
+		struct target *target = &collect->targets[i];
+		const uint64_t *addresses = target->n_descriptors ? addresses_of(target) : NULL;
+		for (size_t k = 0; addresses && k < target->n_descriptors && !found; k++)
+			if (addresses[k] == address)
+				found = id_of(target->task->table, target->descriptors[k]);
 	}
-	return target->file_addresses ? target->file_addresses[place] : 0;
+	return found;
 }

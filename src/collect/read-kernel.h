@@ -20,5 +20,7 @@ int collect_read_kernel(struct collect *collect, const struct kernel_places *pla
  * task has few, or nobody may look there.
  */
 uint64_t target_file_address(struct target *target, uint32_t number);
+/* The file whose struct file is there, once all descriptors are known; 0: nobody has it open. */
+uint32_t collect_file_at(struct collect *collect, uint64_t address);
 
 #endif

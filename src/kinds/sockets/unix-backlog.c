@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "collect/read-kernel.h"
 #include "kinds/sockets/socket.h"
 
 #include <errno.h>
@@ -50,6 +51,31 @@ static int look(struct backlog *backlog, struct error *err)
 			  : 0;
 }
 
+/* NULL: one that nobody has open. */
+static ScmEntry *find_rights(struct collect *collect, const struct unix_unaccepted_message *message)
+{
+	struct arena *arena = collect->snapshot->arena;
+	ScmEntry *scm = snapshot_new(collect->snapshot, SCM_ENTRY, ScmEntry);
+
+	scm->type = SCM_RIGHTS;
+	scm->n_rights = message->n_rights;
+	scm->rights = arena_array(arena, uint32_t, message->n_rights);
+	for (size_t i = 0; i < message->n_rights; i++) {
+		scm->rights[i] = collect_file_at(collect, message->rights[i]);
+		if (!scm->rights[i])
+			return NULL;
+	}
+	return scm;
+}
+
+static bool rights_are_found(const struct backlog *backlog, const struct unix_unaccepted *seen)
+{
+	for (const struct unix_unaccepted_message *at = seen->messages; at; at = at->next)
+		if (at->n_rights && !find_rights(backlog->collect, at))
+			return false;
+	return true;
+}
+
 static const char *cannot_wait(const struct backlog *backlog, size_t i,
 			       const struct unix_known_end *client)
 {
@@ -66,7 +92,11 @@ static const char *cannot_wait(const struct backlog *backlog, size_t i,
 		return is_gone ? "whose other end is gone"
 			       : "whose other end has sent something, which shows only when it has "
 				 "been accepted";
-	return is_gone && seen->is_named ? "whose other end is gone, and had a name" : seen->why;
+	if (is_gone && seen->is_named)
+		return "whose other end is gone, and had a name";
+	if (!seen->why && !rights_are_found(backlog, seen))
+		return "whose other end has sent a descriptor that nobody in the tree has open";
+	return seen->why;
 }
 
 /* The one who holds it has connected it, as far as anybody can tell. */
@@ -108,6 +138,16 @@ static PeerCredentialsEntry *who_connected(const struct backlog *backlog,
 	return own;
 }
 
+static void add_rights(struct collect *collect, const struct unix_unaccepted_message *message,
+		       SkPacketEntry *packet)
+{
+	if (!message->n_rights)
+		return;
+	packet->scm = arena_array(collect->snapshot->arena, ScmEntry *, 1);
+	packet->scm[0] = find_rights(collect, message);
+	packet->n_scm = 1;
+}
+
 static void add_messages(struct collect *collect, const UnixSkEntry *sk,
 			 const struct unix_unaccepted *seen)
 {
@@ -126,6 +166,7 @@ static void add_messages(struct collect *collect, const UnixSkEntry *sk,
 		packet->sender_pid = own->pid;
 		packet->has_sender_beside = own->has_beside;
 		packet->sender_beside = own->beside;
+		add_rights(collect, at, packet);
 		struct record *record =
 			snapshot_add_record(snapshot, IMAGE_SK_QUEUES, packet->id_for, packet);
 		record->payload = arena_copy(snapshot->arena, at->bytes, at->length);

@@ -397,7 +397,20 @@ static int join_backlog(struct unix_world *world, struct unix_end *end, struct e
 		    connect_as(world, client->sk->own_credentials, unix_end_fd(world, client),
 			       end->sk, unix_end_name(world, end), err) < 0)
 			return fail_make(client, "wait to be accepted", err);
-		if (unix_queue_send(world, client, err))
+		if (!unix_queue_has_rights(world->opener->snapshot, client->entry->id) &&
+		    unix_queue_send(world, client, err))
+			return -1;
+	}
+	return 0;
+}
+
+/* What refers to other files, which are open by now. */
+static int send_late(struct unix_world *world, struct unix_end *end, struct error *err)
+{
+	for (size_t i = 0; i < end->sk->n_pending; i++) {
+		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
+		if (unix_queue_has_rights(world->opener->snapshot, client->entry->id) &&
+		    unix_queue_send(world, client, err))
 			return -1;
 	}
 	return 0;
@@ -447,10 +460,10 @@ static int do_rounds(struct unix_world *world, const round_of_ends *rounds, size
 }
 
 /* Tasks make calls of their own in the first ones only, while their programs wait (task_call). */
-enum { FIRST_ROUNDS = 4, ALL_ROUNDS = 7 };
+enum { FIRST_ROUNDS = 4, ALL_ROUNDS = 8 };
 static const round_of_ends rounds[ALL_ROUNDS] = {
-	take_given, make_unconnected,	    make_connected, join_backlog,
-	fill_queue, unix_connect_datagrams, finish,
+	take_given, make_unconnected, make_connected,	      join_backlog,
+	send_late,  fill_queue,	      unix_connect_datagrams, finish,
 };
 
 /* One that others find by its name, which can be made by now. */

@@ -7,8 +7,8 @@
  * Nobody else changes these queues while the tree is stopped but who shares a socket with it; what
  * is found is held against the kernel's own counts, and pointers that lead back.
  *
- * Refused: descriptors on their way, which would have to be found by their addresses; a message of
- * another process than the one that connected; and where pages cannot be found (kernel-pages.h),
+ * Refused: descriptors on their way that nobody has open besides, since they are found by where the
+ * kernel has them; a message of another process than the one that connected; and where pages cannot be found (kernel-pages.h),
  * more than fits in the linear part of a message (about 3.7 KiB in one call).
  */
 #include "kinds/sockets/unix-unaccepted.h"
@@ -19,7 +19,12 @@
 
 #include <string.h>
 
-enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 };
+enum {
+	MOST_MESSAGES = 1 << 16,
+	MOST_GROUPS = 65536,
+	LONGEST_MESSAGE = 1 << 24,
+	MOST_RIGHTS = 253 /* SCM_MAX_FD */
+};
 
 #define OWN_PLACES(X)                              \
 	X(TASK_PID, "task_struct", "thread_pid")   \
@@ -32,6 +37,8 @@ enum { MOST_MESSAGES = 1 << 16, MOST_GROUPS = 65536, LONGEST_MESSAGE = 1 << 24 }
 	X(CONTROL_UID, "unix_skb_parms", "uid")    \
 	X(CONTROL_GID, "unix_skb_parms", "gid")    \
 	X(CONTROL_RIGHTS, "unix_skb_parms", "fp")  \
+	X(RIGHTS_COUNT, "scm_fp_list", "count")    \
+	X(RIGHTS_FILES, "scm_fp_list", "fp")       \
 	X(CRED_UID, "cred", "uid")                 \
 	X(CRED_GID, "cred", "gid")                 \
 	X(CRED_EUID, "cred", "euid")               \
@@ -119,12 +126,27 @@ static const char *cannot_send(struct kernel_reader *by, uint64_t sk, uint64_t m
 {
 	uint64_t control = kernel_inside(by, message, MESSAGE_CONTROL);
 
-	if (kernel_pointer(by, control, CONTROL_RIGHTS))
-		return "whose other end has sent descriptors";
 	if (!are_one(by, kernel_pointer(by, control, CONTROL_PID),
 		     kernel_pointer(by, sk, SK_PEER_PID)))
 		return "in which something is of another process than the one that connected";
 	return NULL;
+}
+
+static void read_rights(struct kernel_reader *by, uint64_t control,
+			struct unix_unaccepted_message *ret)
+{
+	uint64_t list = kernel_pointer(by, control, CONTROL_RIGHTS);
+
+	if (!list)
+		return;
+	ret->n_rights = kernel_number(by, list, RIGHTS_COUNT) & 0xffff; /* a short */
+	if (ret->n_rights > MOST_RIGHTS)
+		kernel_has_changed(by);
+	if (by->failure)
+		return;
+	ret->rights = arena_array(by->arena, uint64_t, ret->n_rights + 1);
+	kernel_bytes(by, kernel_inside(by, list, RIGHTS_FILES), ret->rights,
+		     ret->n_rights * sizeof *ret->rights);
 }
 
 /* NULL: it cannot be read whole. */
@@ -134,14 +156,16 @@ static struct unix_unaccepted_message *read_message(struct kernel_messages *mess
 	struct kernel_reader *by = messages->by;
 	struct unix_unaccepted_message *ret = arena_new(by->arena, struct unix_unaccepted_message);
 	uint32_t length = kernel_number(by, message, MESSAGE_LENGTH);
+	uint64_t control = kernel_inside(by, message, MESSAGE_CONTROL);
 
 	if (length > LONGEST_MESSAGE)
 		kernel_has_changed(by);
 	if (by->failure)
 		return ret;
 	ret->length = length;
-	ret->uid = kernel_number(by, kernel_inside(by, message, MESSAGE_CONTROL), CONTROL_UID);
-	ret->gid = kernel_number(by, kernel_inside(by, message, MESSAGE_CONTROL), CONTROL_GID);
+	ret->uid = kernel_number(by, control, CONTROL_UID);
+	ret->gid = kernel_number(by, control, CONTROL_GID);
+	read_rights(by, control, ret);
 	ret->bytes = arena_alloc(by->arena, length + 1);
 	return kernel_message_read(messages, message, ret->bytes, length) || by->failure ? ret
 											 : NULL;

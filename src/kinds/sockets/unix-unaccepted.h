@@ -19,8 +19,9 @@ struct unix_unaccepted {
 		struct unix_unaccepted_message *next;
 		uint32_t uid, gid; /* that it was sent with */
 		bool urgent;
-		size_t length;
+		size_t length, n_rights;
 		uint8_t *bytes;
+		uint64_t *rights; /* where the kernel has the files that are on their way with it */
 	} * messages;
 };
 

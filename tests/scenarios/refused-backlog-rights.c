@@ -17,12 +17,12 @@
 int main(int argc, char **argv)
 {
 	const struct sockaddr_un at = { .sun_family = AF_UNIX, .sun_path = "listener" };
-	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
 	int ends[2], got[MOST_RIGHTS];
 	size_t count;
 	char text[8] = "";
 
 	scenario_begin(argc, argv);
+	int listener = socket(AF_UNIX, SOCK_STREAM, 0), client = socket(AF_UNIX, SOCK_STREAM, 0);
 	scenario_need(bind(listener, (const struct sockaddr *)&at, sizeof at) == 0 &&
 			      listen(listener, 1) == 0 &&
 			      connect(client, (const struct sockaddr *)&at, sizeof at) == 0 &&

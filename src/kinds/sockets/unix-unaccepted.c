@@ -7,9 +7,10 @@
  * Nobody else changes these queues while the tree is stopped but who shares a socket with it; what
  * is found is held against the kernel's own counts, and pointers that lead back.
  *
- * Refused: descriptors on their way that nobody has open besides, since they are found by where the
- * kernel has them; a message of another process than the one that connected; and where pages cannot be found (kernel-pages.h),
- * more than fits in the linear part of a message (about 3.7 KiB in one call).
+ * Refused: descriptors on their way that nobody has open besides, since they are found by where
+ * the kernel has them; a message of another process than the one that connected; and where pages
+ * cannot be found (kernel-pages.h), more than fits in the linear part of a message (about 3.7 KiB
+ * in one call).
  */
 #include "kinds/sockets/unix-unaccepted.h"
 

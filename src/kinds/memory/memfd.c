@@ -21,6 +21,9 @@
  * can be executed while that is open, or mapped, for reading and writing. Of descriptions for
  * writing the first is taken for it, unless it is alone and the kernel says that there is a writer;
  * what is mapped by descriptions that no task has any more is mapped by it, too.
+ *
+ * The file behind shared anonymous memory is another such file, for whoever opens it by
+ * /proc/PID/map_files (anonymous-files.c).
  */
 #include "kinds/memory/memory.h"
 
@@ -109,8 +112,8 @@ static bool memfd_recognise(const struct open_file *file)
 	uint64_t device;
 
 	known->failure = 0;
-	if (strncmp(file->link, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 ||
-	    strcmp(file->link, NAME_PREFIX SHARED_MEMFD_NAME DELETED_SUFFIX) == 0 ||
+	if ((strncmp(file->link, NAME_PREFIX, strlen(NAME_PREFIX)) != 0 &&
+	     !anonymous_file_is_called(file->link)) ||
 	    !S_ISREG(file->stat.st_mode))
 		return false;
 	if (shared_device(file->target, &device, &why)) {
@@ -125,7 +128,8 @@ static bool memfd_recognise(const struct open_file *file)
 
 static char *name_of(const struct open_file *file)
 {
-	const char *name = file->link + strlen(NAME_PREFIX);
+	const char *name = anonymous_file_is_called(file->link) ? ANONYMOUS_FILE_NAME
+								: file->link + strlen(NAME_PREFIX);
 	size_t length = strlen(name), suffix = strlen(DELETED_SUFFIX);
 
 	if (length >= suffix && strcmp(name + length - suffix, DELETED_SUFFIX) == 0)
@@ -186,9 +190,13 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 				  "%s: cannot tell whether it is open to write", file->what);
 	if (inode_attributes_collect(collect->snapshot, fd, &inode->attributes, file->what, err))
 		return -1;
+	inode->has_anonymous = inode->anonymous = anonymous_file_is_called(file->link);
 	table_add(&known->by_inode, collect->arena, file->stat.st_ino, inode);
 	snapshot_add_record(collect->snapshot, IMAGE_MEMFD, inode->inode_id, inode);
-	return shared_collect_file(file->target, file->proc_name, &inode->shmid, err);
+	return inode->anonymous
+		       ? shared_collect_opened(file->target, file->proc_name, file->stat.st_ino,
+					       inode->hugetlb_flag, &inode->shmid, err)
+		       : shared_collect_file(file->target, file->proc_name, &inode->shmid, err);
 }
 
 static int memfd_collect(const struct open_file *file, FileEntry *entry, struct error *err)
@@ -304,6 +312,8 @@ static const FileEntry *find_original(const struct snapshot *snapshot, const Mem
 	const FileEntry *original = NULL;
 	size_t n_writers = 0;
 
+	if (inode->anonymous) /* it was the mapping's */
+		return NULL;
 	for (size_t i = 0; i < snapshot->n_files; i++) {
 		const FileEntry *file = snapshot->files[i];
 		if (!is_for_writing(file, inode) || file->memfd->only_mapped)
@@ -413,7 +423,7 @@ static int fill(struct file_opener *opener, int fd, const MemfdInodeEntry *inode
 static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
 		      struct made_memfd *made, struct error *err)
 {
-	autoclose int fd = create(inode);
+	autoclose int fd = inode->anonymous ? anonymous_file_make(inode) : create(inode);
 
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make memory file %s",
@@ -541,6 +551,7 @@ const struct file_kind memfd_kind = {
 	.collect = memfd_collect,
 	.check = memfd_check,
 	.cost = opener_keeps_one,
+	.complete = anonymous_files_complete,
 	.open = memfd_open,
 	.connect = memfd_connect,
 	.describe = memfd_describe,

@@ -32,6 +32,14 @@ extern const struct task_kind future_locks_kind; /* when all areas are mapped */
 extern const struct tree_kind memory_tree_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;
+
+/* anonymous-files.c: files behind shared anonymous memory, for memfd.c. */
+#define ANONYMOUS_FILE_NAME "/dev/zero"
+bool anonymous_file_is_called(const char *link);
+int anonymous_files_complete(struct collect *collect, struct error *err);
+/* An empty one that shows as it did; -1 with errno. */
+int anonymous_file_make(const MemfdInodeEntry *inode);
+
 /* io-uring.c; in STAGE_PROCESS and in STAGE_PARTING */
 extern const struct file_kind io_uring_kind;
 extern const struct task_kind io_uring_registered_kind;
@@ -136,6 +144,11 @@ int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, s
 /* A file that is read by `proc_name` of the task (target_open). */
 int shared_collect_file(struct target *target, const char *proc_name, uint32_t *ret_shmid,
 			struct error *err);
+/* The same of the file behind shared anonymous memory, which areas may have too. */
+int shared_collect_opened(struct target *target, const char *proc_name, uint64_t inode,
+			  uint32_t huge, uint32_t *ret_shmid, struct error *err);
+/* A new object of this size, empty; -1 with errno. */
+int shared_make(const struct shared_memory *shared);
 /* An area of a segment of nestor's own ipc namespace. */
 int shared_collect_segment(struct target *target, const VmaEntry *area, uint32_t *ret_shmid,
 			   struct error *err);

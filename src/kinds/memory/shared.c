@@ -79,6 +79,18 @@ static struct shared_object *new_object(struct collect *collect, struct shared_s
 	return object;
 }
 
+static struct shared_object *object_of_inode(struct collect *collect, struct shared_state *state,
+					     uint64_t inode)
+{
+	struct shared_object *object = table_find(&state->by_inode, inode);
+
+	if (!object) {
+		object = new_object(collect, state);
+		table_add(&state->by_inode, collect->arena, inode, object);
+	}
+	return object;
+}
+
 static int add_part(struct target *target, uint64_t inode, const VmaEntry *area,
 		    uint32_t *ret_shmid, struct error *err)
 {
@@ -87,11 +99,7 @@ static int add_part(struct target *target, uint64_t inode, const VmaEntry *area,
 
 	if (!state)
 		return -1;
-	struct shared_object *object = table_find(&state->by_inode, inode);
-	if (!object) {
-		object = new_object(collect, state);
-		table_add(&state->by_inode, collect->arena, inode, object);
-	}
+	struct shared_object *object = object_of_inode(collect, state, inode);
 	struct shared_part *part = arena_new(collect->arena, struct shared_part);
 	*part = (struct shared_part){ .target = target,
 				      .address = area->start,
@@ -105,16 +113,16 @@ static int add_part(struct target *target, uint64_t inode, const VmaEntry *area,
 }
 
 /* Each size of pages has a file system with inode numbers of its own. */
-static uint64_t object_key(const VmaEntry *area, uint64_t inode)
+static uint64_t object_key(uint32_t flags, uint64_t inode)
 {
-	return inode ^ (uint64_t)(area->flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK) << 56;
+	return inode ^ (uint64_t)(flags >> MAP_HUGE_SHIFT & MAP_HUGE_MASK) << 56;
 }
 
 int shared_collect_area(struct target *target, uint64_t inode, VmaEntry *area, struct error *err)
 {
 	uint32_t shmid;
 
-	if (add_part(target, object_key(area, inode), area, &shmid, err))
+	if (add_part(target, object_key(area->flags, inode), area, &shmid, err))
 		return -1;
 	area->shmid = shmid;
 	return 0;
@@ -135,6 +143,21 @@ int shared_collect_file(struct target *target, const char *proc_name, uint32_t *
 	if (!state)
 		return -1;
 	struct shared_object *object = new_object(target->collect, state);
+	object->file_target = target;
+	object->file = arena_string(target->collect->arena, proc_name);
+	*ret_shmid = (uint32_t)object->memory->shmid;
+	return 0;
+}
+
+int shared_collect_opened(struct target *target, const char *proc_name, uint64_t inode,
+			  uint32_t huge, uint32_t *ret_shmid, struct error *err)
+{
+	struct shared_state *state = shared_state(target->collect, err);
+
+	if (!state)
+		return -1;
+	struct shared_object *object =
+		object_of_inode(target->collect, state, object_key(huge, inode));
 	object->file_target = target;
 	object->file = arena_string(target->collect->arena, proc_name);
 	*ret_shmid = (uint32_t)object->memory->shmid;
@@ -245,7 +268,7 @@ static unsigned memfd_flags(uint32_t huge)
 }
 
 /* Without the right to open map_files the object is a memfd, and is shown as one. */
-static int make_object(const struct shared_memory *shared, struct error *err)
+int shared_make(const struct shared_memory *shared)
 {
 	autoclose int fd = open_as_mapped(shared);
 
@@ -254,9 +277,6 @@ static int make_object(const struct shared_memory *shared, struct error *err)
 		if (fd >= 0 && ftruncate(fd, (off_t)shared->size))
 			cleanup_close(&fd);
 	}
-	if (fd < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED,
-				  "cannot make shared memory of %" PRIu64 " bytes", shared->size);
 	return take_fd(&fd);
 }
 
@@ -268,9 +288,10 @@ int shared_memory_open(const struct snapshot *snapshot, const struct images *ima
 	if (!shared)
 		return fail(err, ERR_IMAGE_INVALID, "shared memory %" PRIu64 " is not recorded",
 			    shmid);
-	autoclose int fd = make_object(shared, err);
+	autoclose int fd = shared_make(shared);
 	if (fd < 0)
-		return -1;
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot make shared memory of %" PRIu64 " bytes", shared->size);
 	if (shared_fill(images, &shared->pages, fd, err))
 		return fail_while(err, "filling shared memory %" PRIu64, shmid);
 	return take_fd(&fd);

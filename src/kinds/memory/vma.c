@@ -232,8 +232,11 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 	if (!area_text_path_starts(text, "/dev/zero") &&
 	    !area_text_path_starts(text, "[anon_shmem:") && !restored)
 		return refuse(text, "an object of the kernel's own tmpfs", err);
-	if (!area_is_shared(text))
-		return refuse(text, "a private mapping of shared anonymous memory", err);
+	/* Somebody has opened it to map it like that. */
+	if (!area_is_shared(text) || !text->may_write) {
+		area->status |= VMA_MEMFD;
+		return collect_file(collector, text, area, err);
+	}
 	area->status |= VMA_ANON_SHARED;
 	area->flags |= MAP_ANONYMOUS;
 	area->pgoff = text->offset;

@@ -20,6 +20,7 @@ extern const struct task_kind epoll_signals_kind; /* what only a task itself can
 
 extern const struct file_aspect locks_aspect;
 extern const struct task_kind locks_kind;     /* takes them */
+extern const struct tree_kind locks_tree_kind;
 extern const struct file_aspect owner_aspect; /* who gets SIGIO */
 extern const struct file_aspect gone_process_aspect;
 extern const struct file_aspect status_flags_aspect;

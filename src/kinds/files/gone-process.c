@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Directories in /proc of a process that is gone, and below it, held open or as working or root
- * directory. There is nothing in them, and nobody can put anything there, which is why sandboxes
- * take one for their root: a process enters /proc/self/fdinfo together with whom it shares its fs,
- * and ends.
+ * What is in /proc of a process that is gone. Directories, it and below it, are held open or as
+ * working or root directory. There is nothing in them, and nobody can put anything there, which is
+ * why sandboxes take one for their root: a process enters /proc/self/fdinfo together with whom it
+ * shares its fs, and ends.
  *
  * A restore does the same: a process of ours lives until everybody has entered its directory, which
  * the kernel asks it for (proc_fdinfo_permission), and ends before the tree goes on. It has the
@@ -11,7 +11,8 @@
  * /proc of the tree it is a process of that pid namespace. The images call it a remap of type
  * PROCFS, as CRIU does.
  *
- * Refused: files there that are no directories.
+ * Files there, which most have nothing to tell any more, come back the same way. The process enters
+ * the mount namespace and root directory that such a file is of (gone-process-file.c).
  */
 #include "kinds/files/gone-process.h"
 
@@ -19,6 +20,8 @@
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/end-child.h"
+#include "kinds/files/gone-process-file.h"
+#include "kinds/files/process-file.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
 #include "kinds/files/regular.h"
@@ -72,9 +75,10 @@ int gone_process_look(const struct open_file *file)
 {
 	struct process_path path;
 
-	if (file->file_system != PROC_SUPER_MAGIC || !S_ISDIR(file->stat.st_mode) ||
-	    !find_process(file->link, &path))
+	if (file->file_system != PROC_SUPER_MAGIC || !find_process(file->link, &path))
 		return 0;
+	if (!S_ISDIR(file->stat.st_mode))
+		return gone_process_file_look(file);
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 	if (fd < 0)
 		return is_gone(errno) ? 0 : -1; /* a descriptor of a task that runs */
@@ -96,7 +100,7 @@ bool gone_process_recognise(const struct open_file *file)
 	return gone_process_look(file) != 0;
 }
 
-void gone_process_collect(const struct open_file *file, const FileEntry *entry)
+int gone_process_collect(const struct open_file *file, const FileEntry *entry, struct error *err)
 {
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	RemapFilePathEntry *remap =
@@ -104,11 +108,15 @@ void gone_process_collect(const struct open_file *file, const FileEntry *entry)
 	struct process_path path = { 0 };
 
 	find_process(entry->reg->name, &path);
+	if (!S_ISDIR(file->stat.st_mode) &&
+	    gone_process_file_collect(file, entry->reg, process_file_name(entry->reg->name), err))
+		return -1;
 	remap->orig_id = file->id;
 	remap->remap_id = (uint32_t)path.pid;
 	remap->has_remap_type = true;
 	remap->remap_type = REMAP_TYPE__PROCFS;
 	snapshot_add_record(snapshot, IMAGE_REMAP_FPATH, file->id, remap);
+	return 0;
 }
 
 /* ---- Check ---- */
@@ -121,18 +129,30 @@ bool gone_process_is(const struct snapshot *snapshot, const FileEntry *entry)
 	return remap && remap->has_remap_type && remap->remap_type == REMAP_TYPE__PROCFS;
 }
 
-int gone_process_check(const FileEntry *entry, struct error *err)
+int gone_process_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)
 {
 	struct process_path path;
 
 	if (!find_process(entry->reg->name, &path))
 		return fail(err, ERR_IMAGE_INVALID, "file %u (%s) is not of a process", entry->id,
 			    entry->reg->name);
-	if (entry->reg->has_mode && !S_ISDIR(entry->reg->mode))
+	if (entry->reg->has_mode && !S_ISDIR(entry->reg->mode) &&
+	    (!S_ISREG(entry->reg->mode) ||
+	     !gone_process_file_can_be(process_file_name(entry->reg->name))))
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
-			    "%s was a file of a process that is gone, and is no directory",
+			    "%s was a file of a process that is gone, and cannot be made again",
+			    entry->reg->name);
+	if (entry->reg->has_beside && !gone_process_file_beside(snapshot, entry->reg))
+		return fail(err, ERR_IMAGE_INVALID,
+			    "%s tells of the mounts of a task that is not recorded",
 			    entry->reg->name);
 	return 0;
+}
+
+/* When all numbers of the tree are taken. */
+enum file_way gone_process_way(const FileEntry *entry)
+{
+	return entry->reg->has_beside ? FILE_LAST : FILE_LATE;
 }
 
 /* ---- Restore ---- */
@@ -143,22 +163,96 @@ static const char stand_ins_owner = 0;
 struct stand_in {
 	struct stand_in *next;
 	const struct pid_namespace *namespace; /* whose /proc it is in; NULL: nestor's */
+	const struct task *beside; /* whose mount namespace and root it has; NULL: nestor's */
 	pid_t recorded;
 	pid_t pid;    /* here; 0: it has ended */
 	pid_t number; /* there */
 };
 
+/* Where it is to be; -1: where it is. It tells by the pipe that it is there. */
+struct place {
+	int namespace_fd, root_fd, pipe[2];
+};
+
+static void place_done(struct place *place)
+{
+	cleanup_close(&place->namespace_fd);
+	cleanup_close(&place->root_fd);
+	cleanup_close(&place->pipe[0]);
+	cleanup_close(&place->pipe[1]);
+}
+
+/* Our own, to which nobody has to go, and not everybody may; -1 with errno. */
+static int is_own_place(const struct place *place)
+{
+	struct stat namespace, root, own_namespace, own_root;
+
+	if (fstat(place->namespace_fd, &namespace) < 0 || fstat(place->root_fd, &root) < 0 ||
+	    stat("/proc/self/ns/mnt", &own_namespace) < 0 || stat("/", &own_root) < 0)
+		return -1;
+	return namespace.st_ino == own_namespace.st_ino &&
+	       namespace.st_dev == own_namespace.st_dev && root.st_ino == own_root.st_ino &&
+	       root.st_dev == own_root.st_dev;
+}
+
+/* -1 with errno */
+static int find_place(const struct file_opener *opener, const struct task *beside,
+		      struct place *ret)
+{
+	char path[64];
+
+	if (!beside)
+		return 0;
+	int pid = (int)opener->pids[beside->index];
+	snprintf(path, sizeof path, "/proc/%d/ns/mnt", pid);
+	ret->namespace_fd = open(path, O_RDONLY | O_CLOEXEC);
+	snprintf(path, sizeof path, "/proc/%d/root", pid);
+	ret->root_fd = ret->namespace_fd < 0 ? -1 : open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int own = ret->root_fd < 0 ? -1 : is_own_place(ret);
+	if (own > 0)
+		place_done(ret);
+	return own < 0 ? -1 : own > 0 ? 0 : pipe2(ret->pipe, O_CLOEXEC);
+}
+
+static void enter_place(const struct place *place)
+{
+	if (place->namespace_fd < 0)
+		return;
+	int failure = setns(place->namespace_fd, CLONE_NEWNS) < 0 || fchdir(place->root_fd) < 0 ||
+				      chroot(".") < 0
+			      ? errno
+			      : 0;
+	if (write(place->pipe[1], &failure, sizeof failure) != sizeof failure || failure)
+		_exit(1);
+}
+
+/* -1 with errno */
+static int await_place(struct place *place)
+{
+	int failure = 0;
+
+	if (place->namespace_fd < 0)
+		return 0;
+	cleanup_close(&place->pipe[1]);
+	ssize_t got = read(place->pipe[0], &failure, sizeof failure);
+	if (got == (ssize_t)sizeof failure && !failure)
+		return 0;
+	errno = got < 0 ? errno : failure ? failure : ESRCH;
+	return -1;
+}
+
 /* `parent` is what getppid(2) says to it. */
-__attribute__((noreturn)) static void be_stand_in(pid_t parent)
+__attribute__((noreturn)) static void be_stand_in(pid_t parent, const struct place *place)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	enter_place(place);
 	while (getppid() == parent)
 		pause();
 	_exit(0);
 }
 
 /* With the recorded number if we can. */
-static pid_t make_process(pid_t wanted, pid_t parent)
+static pid_t make_process(pid_t wanted, pid_t parent, const struct place *place)
 {
 	struct clone_args arguments = {
 		.exit_signal = SIGCHLD,
@@ -170,7 +264,7 @@ static pid_t make_process(pid_t wanted, pid_t parent)
 	if (pid < 0 && !errno_tells_nothing(errno))
 		pid = fork();
 	if (!pid)
-		be_stand_in(parent);
+		be_stand_in(parent, place);
 	return pid;
 }
 
@@ -200,14 +294,15 @@ static int open_namespace(const struct file_opener *opener, const struct pid_nam
 }
 
 /* A child is in the namespace that is ours for children (pid_namespaces(7)). */
-static int make_there(const struct file_opener *opener, struct stand_in *stand_in)
+static int make_there(const struct file_opener *opener, struct stand_in *stand_in,
+		      const struct place *place)
 {
 	autoclose int own_fd = open("/proc/self/ns/pid_for_children", O_RDONLY | O_CLOEXEC);
 	autoclose int there_fd = open_namespace(opener, stand_in->namespace);
 
 	if (own_fd < 0 || there_fd < 0 || setns(there_fd, CLONE_NEWPID) < 0)
 		return -1;
-	stand_in->pid = make_process(stand_in->recorded, 0);
+	stand_in->pid = make_process(stand_in->recorded, 0, place);
 	int failure = errno;
 	if (setns(own_fd, CLONE_NEWPID) < 0)
 		return -1;
@@ -217,12 +312,23 @@ static int make_there(const struct file_opener *opener, struct stand_in *stand_i
 
 static int make_stand_in(const struct file_opener *opener, struct stand_in *stand_in)
 {
-	if (stand_in->namespace && make_there(opener, stand_in) < 0)
+	__attribute__((cleanup(place_done))) struct place place = { -1, -1, { -1, -1 } };
+
+	if (find_place(opener, stand_in->beside, &place) < 0)
+		return -1;
+	if (stand_in->namespace && make_there(opener, stand_in, &place) < 0)
 		return -1;
 	if (!stand_in->namespace)
-		stand_in->pid = make_process(stand_in->recorded, getpid());
+		stand_in->pid = make_process(stand_in->recorded, getpid(), &place);
 	if (stand_in->pid < 0)
 		return -1;
+	if (await_place(&place) < 0) {
+		int failure = errno;
+		end_child(stand_in->pid);
+		stand_in->pid = 0;
+		errno = failure;
+		return -1;
+	}
 	stand_in->number =
 		stand_in->namespace ? number_of(opener->arena, stand_in->pid) : stand_in->pid;
 	return stand_in->number < 0 ? -1 : 0;
@@ -249,7 +355,9 @@ static struct stand_in *find_stand_in(struct file_opener *opener, const RegFileE
 	struct process_path path = { 0 };
 
 	find_process(reg->name, &path);
-	while (known && (known->recorded != path.pid || known->namespace != namespace))
+	const struct task *beside = gone_process_file_beside(opener->snapshot, reg);
+	while (known && (known->recorded != path.pid || known->namespace != namespace ||
+			 known->beside != beside))
 		known = known->next;
 	return known;
 }
@@ -267,6 +375,7 @@ static const struct stand_in *stand_in_for(struct file_opener *opener, const Reg
 	made = arena_new(opener->arena, struct stand_in);
 	*made = (struct stand_in){ .next = *first,
 				   .namespace = namespace_of(opener->snapshot, reg),
+				   .beside = gone_process_file_beside(opener->snapshot, reg),
 				   .recorded = path.pid };
 	*first = made;
 	if (make_stand_in(opener, made) < 0) {
@@ -306,9 +415,14 @@ int gone_process_open(struct file_opener *opener, const FileEntry *entry, struct
 	int fd = found < 0 || fs.f_type != PROC_SUPER_MAGIC ? -1
 		 : flags & (O_PATH | O_NOFOLLOW)	    ? open_there(opener, reg, there, flags)
 							    : opener_reopen(found, flags);
-	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s in place of %s", there,
-				   reg->name)
-		      : fd;
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open %s in place of %s", there,
+				  reg->name);
+	if (stand_in->beside && process_file_touch(opener, stand_in->beside, reg->name, err)) {
+		close(fd);
+		return -1;
+	}
+	return fd;
 }
 
 /* Only what may be one: the name has a number in it. */

@@ -72,7 +72,7 @@ static const char *within(const char *path)
 }
 
 /* The same behind that of its first thread; NULL if it is of another thread. */
-static const char *within_process(const char *path)
+const char *process_file_name(const char *path)
 {
 	const char *number = number_in(path), *rest = within(path);
 
@@ -91,8 +91,13 @@ static bool is_one_of(const char *name, const char *const *names)
 	return *names != NULL;
 }
 
+const char *process_file_from_number(const char *path)
+{
+	return number_in(path);
+}
+
 /* What is for its opener more than for others. */
-static bool is_of_opener(const char *rest)
+bool process_file_is_of_opener(const char *rest)
 {
 	static const char *const names[] = { "pagemap",	   "uid_map",	"gid_map",
 					     "projid_map", "setgroups", NULL };
@@ -177,16 +182,15 @@ static int if_beside(const struct open_file *file, int directory)
 }
 
 /*
- * The directory of the process, as who holds the file sees it. Its root may be somewhere else
+ * The directory of so much of a path, as who holds the file sees it. Its root may be somewhere else
  * since, as in a sandbox, and what is on its way to somebody is held by us: then the path is that
  * of the mount, or as we see it.
  */
-static int open_process(const struct open_file *file, const char *path)
+static int open_part(const struct open_file *file, const char *path, int length)
 {
-	const char *number = number_in(path);
-	int length = (int)(number - path) + (int)strspn(number, "0123456789");
-	const char *name = arena_printf(file->target->collect->arena, BELOW_ROOT "%.*s", length,
-					path + strspn(path, "/"));
+	int leading = (int)strspn(path, "/");
+	const char *name = arena_printf(file->target->collect->arena, BELOW_ROOT "%.*s",
+					length - leading, path + leading);
 	const char *from_root = name + strlen(BELOW_ROOT) - 1;
 	int fd = if_beside(file, target_open(file->target, name, O_RDONLY | O_DIRECTORY));
 
@@ -195,6 +199,18 @@ static int open_process(const struct open_file *file, const char *path)
 	if (fd < 0 && !errno_tells_nothing(errno))
 		fd = if_beside(file, open(from_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	return fd;
+}
+
+static int open_process(const struct open_file *file, const char *path)
+{
+	const char *number = number_in(path);
+
+	return open_part(file, path, (int)(number - path) + (int)strspn(number, "0123456789"));
+}
+
+int process_file_open_proc(const struct open_file *file)
+{
+	return open_part(file, file->link, (int)(number_in(file->link) - file->link));
 }
 
 static const char known_owner = 0;
@@ -207,12 +223,12 @@ struct known_file {
 
 int process_file_collect(const struct open_file *file, RegFileEntry *reg, struct error *err)
 {
-	const char *rest = within_process(reg->name);
+	const char *rest = process_file_name(reg->name);
 	struct process_name name;
 
 	if (!rest)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is of a thread", file->what);
-	if (is_of_opener(rest))
+	if (process_file_is_of_opener(rest))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s lets whoever opened it do more than others", file->what);
 	struct collect *collect = file->target->collect;
@@ -261,10 +277,10 @@ static const struct task *find_task(const struct snapshot *snapshot, uint32_t nu
 int process_file_check(const struct snapshot *snapshot, const RegFileEntry *reg, uint32_t file_id,
 		       struct error *err)
 {
-	const char *rest = number_in(reg->name) ? within_process(reg->name) : NULL;
+	const char *rest = number_in(reg->name) ? process_file_name(reg->name) : NULL;
 
-	if (!rest || is_of_opener(rest) || !find_task(snapshot, reg->process) || !reg->has_mode ||
-	    (!S_ISREG(reg->mode) && !S_ISDIR(reg->mode)))
+	if (!rest || process_file_is_of_opener(rest) || !find_task(snapshot, reg->process) ||
+	    !reg->has_mode || (!S_ISREG(reg->mode) && !S_ISDIR(reg->mode)))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "file %u (%s) cannot be opened as one of a process", file_id,
 			    reg->name);
@@ -273,7 +289,7 @@ int process_file_check(const struct snapshot *snapshot, const RegFileEntry *reg,
 
 enum file_way process_file_way(const RegFileEntry *reg)
 {
-	const char *rest = within_process(reg->name);
+	const char *rest = process_file_name(reg->name);
 	bool of_namespace = rest && (tells_mounts(rest) || strncmp(rest, "net/", 4) == 0);
 
 	return of_namespace && S_ISREG(reg->mode) && !(reg->flags & O_PATH) ? FILE_LAST : FILE_LATE;
@@ -303,7 +319,7 @@ static uint32_t number_there(const struct file_opener *opener, const RegFileEntr
 const char *process_file_path(const struct file_opener *opener, const RegFileEntry *reg)
 {
 	const struct task *task = find_task(opener->snapshot, reg->process);
-	const char *number = number_in(reg->name), *rest = within_process(reg->name);
+	const char *number = number_in(reg->name), *rest = process_file_name(reg->name);
 	uint32_t there = number_there(opener, reg, task);
 	int length = (int)(number - reg->name);
 
@@ -368,8 +384,8 @@ static int touch_own(const char *path, struct error *err)
 }
 
 /* Those of the namespace in which the task is. */
-static int touch_mounts(const struct file_opener *opener, const struct task *task, const char *path,
-			struct error *err)
+int process_file_touch(const struct file_opener *opener, const struct task *task, const char *path,
+		       struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
 
@@ -388,7 +404,7 @@ static int touch_mounts(const struct file_opener *opener, const struct task *tas
 int process_file_opened(const struct file_opener *opener, const RegFileEntry *reg, int fd,
 			struct error *err)
 {
-	const char *rest = within_process(reg->name);
+	const char *rest = process_file_name(reg->name);
 	struct statfs fs;
 
 	if (fstatfs(fd, &fs) < 0)
@@ -397,8 +413,8 @@ int process_file_opened(const struct file_opener *opener, const RegFileEntry *re
 	if (fs.f_type != PROC_SUPER_MAGIC)
 		return fail(err, ERR_FILE_CHANGED, "%s was in a /proc, and is not now", reg->name);
 	return rest && tells_mounts(rest)
-		       ? touch_mounts(opener, find_task(opener->snapshot, reg->process), reg->name,
-				      err)
+		       ? process_file_touch(opener, find_task(opener->snapshot, reg->process),
+					    reg->name, err)
 		       : 0;
 }
 

@@ -25,6 +25,7 @@
 #include "kinds/files/ghost.h"
 #include "kinds/files/given.h"
 #include "kinds/files/gone-process.h"
+#include "kinds/files/gone-process-file.h"
 #include "kinds/files/kernel-log.h"
 #include "kinds/opener.h"
 #include "kinds/files/linked.h"
@@ -224,8 +225,7 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 	if (gone) {
 		if (deleted)
 			reg->name[strlen(reg->name) - strlen(DELETED_SUFFIX)] = '\0';
-		gone_process_collect(file, entry);
-		return 0;
+		return gone_process_collect(file, entry, err);
 	}
 	if (elsewhere) {
 		mount_detached_hold(file, mount_id);
@@ -309,7 +309,7 @@ static int regular_check(const struct snapshot *snapshot, const FileEntry *entry
 	if ((process_file_is(reg) && process_file_check(snapshot, reg, entry->id, err)) ||
 	    alone_check(reg, ghost_of(snapshot, entry) != NULL, err) || pressure_check(reg, err))
 		return -1;
-	return gone_process_is(snapshot, entry) ? gone_process_check(entry, err)
+	return gone_process_is(snapshot, entry) ? gone_process_check(snapshot, entry, err)
 						: ghost_check(snapshot, entry, err);
 }
 
@@ -318,6 +318,8 @@ static enum file_way regular_way(const struct snapshot *snapshot, const FileEntr
 {
 	if (process_file_is(entry->reg))
 		return process_file_way(entry->reg);
+	if (gone_process_is(snapshot, entry))
+		return gone_process_way(entry);
 	if (entry->reg->has_mode && S_ISSOCK(entry->reg->mode))
 		return FILE_LAST;
 	return regular_is_inside(snapshot, entry->reg) || ghost_is_late(snapshot, entry) ||
@@ -401,6 +403,7 @@ static struct file_fields regular_fields(FileEntry *entry)
 static int regular_complete(struct collect *collect, struct error *err)
 {
 	process_files_complete(collect);
+	gone_process_files_complete(collect);
 	return ghosts_complete(collect, err);
 }
 

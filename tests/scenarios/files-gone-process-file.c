@@ -2,8 +2,8 @@
 /*
  * name: files-gone-process-file
  * promise: files in /proc of processes that are gone have nothing to tell, but for the mounts that
- *	such a process saw: those are of its mount namespace and root, also where the /proc is one of
- *	the tree
+ *	such a process saw: those are of its mount namespace and root, also where the /proc is one
+ *	of the tree
  * flavours: flat one three user user-three ordinary
  * needs: initial-user-namespace
  * ignore: fd

@@ -19,7 +19,7 @@ extern const struct file_kind tun_kind;
 extern const struct task_kind epoll_signals_kind; /* what only a task itself can add */
 
 extern const struct file_aspect locks_aspect;
-extern const struct task_kind locks_kind;     /* takes them */
+extern const struct task_kind locks_kind; /* takes them */
 extern const struct tree_kind locks_tree_kind;
 extern const struct file_aspect owner_aspect; /* who gets SIGIO */
 extern const struct file_aspect gone_process_aspect;

@@ -2,7 +2,7 @@
 /*
  * Files in /proc/PID of processes that are gone, held open. Most have nothing to tell any more, and
  * say so. mountinfo goes on telling of the mount namespace and the root directory that the process
- * had (mounts_open_common, fs/proc_namespace.c): a task of the tree in which it reads the same is in
+ * had (mounts_open_common, fs/proc_namespace.c): a task of the tree whose own reads the same has
  * both, as no two mounts have the same id.
  *
  * Refused: mounts and mountstats, which read the same in a copy of their namespace, so that nobody

@@ -258,7 +258,9 @@ static const FileEntry *held_file(const struct snapshot *snapshot, const struct 
 /* Whoever makes the file has its lease broken. */
 static void note_breaking(struct snapshot *snapshot)
 {
-	for (size_t i = 0; i < snapshot->n_tasks; i++)
+	const bool any = snapshot_records(snapshot, IMAGE_FILE_LOCKS)->count != 0;
+
+	for (size_t i = 0; any && i < snapshot->n_tasks; i++)
 		for (const struct record *at = first_lock(snapshot, &snapshot->tasks[i]); at;
 		     at = at->next) {
 			FileLockEntry *lock = at->message;

@@ -2,8 +2,9 @@
 /*
  * name: sockets-segment
  * promise: what a connection that is over has found out for TCP_MAXSEG is not taken for what was
- *	set, and what was set is
+ *	set, and what was set is; one that goes on sends as much at once as before
  * flavours: flat three user-three
+ * rounds: 2
  */
 #include "own-network.h"
 #include "scenario.h"
@@ -50,6 +51,21 @@ static int connect_and_look(int fd)
 	return size;
 }
 
+/* What is in one segment, whatever may be in one (TCP_INFO). */
+static void check_sends(int fd, int other)
+{
+	static char bytes[8 * FOUND];
+	struct tcp_info info = { 0 };
+	socklen_t length = sizeof info;
+
+	scenario_check(segment_of(fd) == FOUND, "it may send %d at once", segment_of(fd));
+	scenario_check(send(fd, bytes, sizeof bytes, 0) == sizeof bytes &&
+			       recv(other, bytes, sizeof bytes, MSG_WAITALL) == sizeof bytes,
+		       "what is sent does not come");
+	getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+	scenario_check(info.tcpi_snd_mss == FOUND, "it sends %u at once", info.tcpi_snd_mss);
+}
+
 int main(int argc, char **argv)
 {
 	const struct sockaddr nobody = { .sa_family = AF_UNSPEC };
@@ -65,8 +81,15 @@ int main(int argc, char **argv)
 			      segment_of(used) == FOUND,
 		      "it has found out %d", found);
 
+	int near = socket(AF_INET, SOCK_STREAM, 0);
+	scenario_need(connect(near, (struct sockaddr *)&at, sizeof at) == 0, "cannot connect");
+	int far = accept(listener, NULL, NULL);
+	check_sends(near, far);
+
 	scenario_ready();
 
+	check_sends(near, far);
+	check_sends(far, near);
 	scenario_check(segment_of(set) == SET, "what was set is %d", segment_of(set));
 	scenario_check(connect_and_look(used) == FOUND, "it has taken %d for set", FOUND);
 	return scenario_end();

@@ -34,6 +34,7 @@ struct inet_end {
 	bool shares_address, shares_port; /* by an option that it has no more: inet-shared.c */
 	struct inet_end **sharing;	  /* of a listener: all that share its address, and it */
 	size_t n_sharing;
+	size_t n_waiting; /* of a listener: how many wait at its address */
 };
 
 struct inet_world {
@@ -215,13 +216,27 @@ static struct inet_end *find_id(const struct inet_world *world, uint32_t id)
 	return bsearch(&wanted, world->ends, world->n_ends, sizeof wanted, compare_ids);
 }
 
-/* What connects to a listener takes over some of its options. */
-static int give_options_early(struct file_opener *opener, struct inet_end *end, struct error *err)
+/*
+ * What connects to a listener takes over some of its options. More may wait than now could come: it
+ * was told so since (listen(2) once more).
+ */
+static int prepare_listener(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	if (!end->is_waited_at)
 		return 0;
 	end->has_options = true;
+	if (end->n_waiting > end->sk->backlog &&
+	    listen(fd_of(opener, end), (int)end->n_waiting) < 0)
+		return fail_make(end->sk, "have it listen for all who waited", err);
 	return apply_options(end->sk, fd_of(opener, end), err);
+}
+
+static int end_waiting(struct file_opener *opener, struct inet_end *end, struct error *err)
+{
+	if (end->n_waiting > end->sk->backlog &&
+	    listen(fd_of(opener, end), (int)end->sk->backlog) < 0)
+		return fail_make(end->sk, "have it listen for as many as before", err);
+	return 0;
 }
 
 static int connect_again(struct file_opener *opener, struct inet_end *end, struct error *err)
@@ -272,16 +287,21 @@ static int make_waiting(struct file_opener *opener, struct inet_world *world, st
 			continue;
 		struct inet_end *listener = find_id(world, world->ends[i].sk->waits_at);
 		find_sharing(opener, world, listener);
+		for (size_t k = 0; k < listener->n_sharing; k++)
+			listener->sharing[k]->n_waiting++;
 		world->ends[i].listener = listener;
 		waiting[count++] = &world->ends[i];
 	}
 	if (count)
 		qsort(waiting, count, sizeof *waiting, compare_waiting);
 	for (size_t i = 0; i < world->n_ends; i++)
-		if (do_step(opener, &world->ends[i], give_options_early, err))
+		if (do_step(opener, &world->ends[i], prepare_listener, err))
 			return -1;
 	for (size_t i = 0; i < count; i++)
 		if (do_step(opener, waiting[i], connect_again, err))
+			return -1;
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (do_step(opener, &world->ends[i], end_waiting, err))
 			return -1;
 	return 0;
 }

@@ -341,6 +341,16 @@ static int set_negotiated(int fd, const TcpStreamEntry *entry)
 	return entry->has_timestamp ? set(fd, TCP_TIMESTAMP, (int)entry->timestamp) : 0;
 }
 
+/*
+ * How much it may send at once was found out when it was connected, when nothing had told yet what
+ * the other side takes (TCP_MSS_DEFAULT), and is only found out again where its route has another
+ * MTU (tcp_current_mss), or its packets have other options: of which it has none yet.
+ */
+static int find_segment_size(int fd)
+{
+	return setsockopt(fd, IPPROTO_IP, IP_OPTIONS, NULL, 0);
+}
+
 static int connect_in_repair(int fd, const union inet_address *from, const union inet_address *to,
 			     socklen_t length, uint32_t in, uint32_t out)
 {
@@ -458,6 +468,8 @@ int tcp_restore(struct file_opener *opener, const InetSkEntry *sk, int fd, struc
 		return fail_restore(sk, "fill its queues", err);
 	if (put_window(fd, sk, entry) < 0)
 		return fail_restore(sk, "give it its windows", err);
+	if (find_segment_size(fd) < 0)
+		return fail_restore(sk, "have it find out how much it may send at once", err);
 	return 0;
 }
 

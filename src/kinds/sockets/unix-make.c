@@ -75,12 +75,12 @@ static int bind_end(struct unix_world *world, struct unix_end *end, struct error
 	return 0;
 }
 
-static int listen_as(struct unix_world *world, struct unix_end *end, const UnixSkEntry *sk, int fd,
+static int listen_as(struct unix_world *world, struct unix_end *end, uint32_t backlog, int fd,
 		     const PeerCredentialsEntry *who, struct error *err)
 {
 	struct unix_request request = { .call = UNIX_CALL_LISTEN,
 					.fd = fd,
-					.backlog = (int)sk->backlog };
+					.backlog = (int)backlog };
 
 	return unix_call_as(world, who, -1, &request, err) < 0 ? fail_make(end, "listen", err) : 0;
 }
@@ -199,7 +199,6 @@ static int make_listener(struct unix_world *world, struct unix_end *server, int 
 {
 	UnixSkEntry sk = *server->sk;
 
-	sk.backlog = 1;
 	sk.deleted = unix_name_is_path(&sk);
 	autoclose int fd = aside_socket(server->net, AF_UNIX, (int)sk.type | SOCK_CLOEXEC, 0);
 	if (fd < 0)
@@ -207,7 +206,7 @@ static int make_listener(struct unix_world *world, struct unix_end *server, int 
 	const PeerCredentialsEntry *who = server->peer ? server->peer->sk->peer_credentials : NULL;
 	if (unix_bind(world, &sk, fd, ret_name_fd, err))
 		return -1;
-	if (listen_as(world, server, &sk, fd, who, err))
+	if (listen_as(world, server, 1, fd, who, err))
 		return -1;
 	return take_fd(&fd);
 }
@@ -349,6 +348,13 @@ static int make_lone(struct unix_world *world, struct unix_end *end, struct erro
 	return end_gone(world, end, err);
 }
 
+static int listen_for(struct unix_world *world, struct unix_end *end, uint32_t backlog,
+		      struct error *err)
+{
+	return listen_as(world, end, backlog, unix_end_fd(world, end), end->sk->peer_credentials,
+			 err);
+}
+
 static int make_unconnected(struct unix_world *world, struct unix_end *end, struct error *err)
 {
 	if (!is_unconnected(end) || (end->made && !end->bound))
@@ -357,10 +363,7 @@ static int make_unconnected(struct unix_world *world, struct unix_end *end, stru
 		return make_lone(world, end, err);
 	if (!end->bound && (make_socket(world, end, err) || bind_end(world, end, err)))
 		return -1;
-	return end->sk->state == TCP_LISTEN
-		       ? listen_as(world, end, end->sk, unix_end_fd(world, end),
-				   end->sk->peer_credentials, err)
-		       : 0;
+	return end->sk->state == TCP_LISTEN ? listen_for(world, end, end->sk->backlog, err) : 0;
 }
 
 static int make_connected(struct unix_world *world, struct unix_end *end, struct error *err)
@@ -388,8 +391,13 @@ static int apply_options(struct unix_world *world, const struct unix_end *end, s
 
 static int join_backlog(struct unix_world *world, struct unix_end *end, struct error *err)
 {
+	/* More may wait than now could come: it was told so since (listen(2) once more). */
+	const bool is_over = end->sk->n_pending > end->sk->backlog;
+
 	/* What it accepts has some of its options from when the client connected (6.16). */
 	if (end->sk->n_pending && apply_options(world, end, err))
+		return -1;
+	if (is_over && listen_for(world, end, (uint32_t)end->sk->n_pending, err))
 		return -1;
 	for (size_t i = 0; i < end->sk->n_pending; i++) {
 		struct unix_end *client = unix_world_find(world, end->sk->pending[i]);
@@ -401,7 +409,7 @@ static int join_backlog(struct unix_world *world, struct unix_end *end, struct e
 		    unix_queue_send(world, client, err))
 			return -1;
 	}
-	return 0;
+	return is_over ? listen_for(world, end, end->sk->backlog, err) : 0;
 }
 
 /* What refers to other files, which are open by now. */

@@ -165,9 +165,10 @@ static int place_of(const struct piece *piece, size_t length)
 	return length || piece->offset == UNIX_QUEUE_HEAD ? piece->offset : UNIX_QUEUE_NOWHERE;
 }
 
-static int note_control(const struct open_file *file, struct piece *piece, size_t length,
-			SkPacketEntry *packet, struct error *err)
+static int note_control(const struct open_file *file, const UnixSkEntry *sk, struct piece *piece,
+			size_t length, SkPacketEntry *packet, struct error *err)
 {
+	const bool asks = sk->opts->so_passcred || sk->opts->passpidfd;
 	int result = 0;
 
 	for (struct cmsghdr *at = NULL; (at = next_message(piece, at));) {
@@ -177,7 +178,7 @@ static int note_control(const struct open_file *file, struct piece *piece, size_
 			result = note_rights(file, at, packet, err);
 		else if (brings_descriptors(at))
 			close(right_of(at, 0));
-		if (at->cmsg_type == SCM_CREDENTIALS) {
+		if (at->cmsg_type == SCM_CREDENTIALS && asks) {
 			struct ucred sender;
 			memcpy(&sender, CMSG_DATA(at), sizeof sender);
 			if (is_of_nobody(&sender))
@@ -214,7 +215,7 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 	struct snapshot *snapshot = file->target->collect->snapshot;
 	SkPacketEntry *packet = snapshot_new(snapshot, SK_PACKET_ENTRY, SkPacketEntry);
 
-	if (note_control(file, piece, length, packet, err))
+	if (note_control(file, sk, piece, length, packet, err))
 		return -1;
 	packet->id_for = sk->id;
 	packet->length = (uint32_t)length;
@@ -231,15 +232,28 @@ static int add_piece(const struct open_file *file, const UnixSkEntry *sk, struct
 	return 0;
 }
 
+/* As each message does whose receiver asks (SO_PASSCRED), whatever was so when it was sent. */
+static bool tells_sender(struct piece *piece)
+{
+	for (struct cmsghdr *at = NULL; (at = next_message(piece, at));)
+		if (at->cmsg_level == SOL_SOCKET && at->cmsg_type == SCM_CREDENTIALS)
+			return true;
+	return false;
+}
+
+/* Where the other side has said that no more comes. */
+static bool ends_by_nothing(const UnixSkEntry *sk, const struct waiting *waiting)
+{
+	return sk->type == SOCK_SEQPACKET && waiting->ended;
+}
+
 /*
  * Is that of which nothing came the end, and no empty message? Of datagrams nothing comes there
  * (unix_dgram_recvmsg), and of packets nothing but an end.
  */
-static bool is_end(const UnixSkEntry *sk, const struct waiting *waiting, int offset)
+static bool is_end(const UnixSkEntry *sk, const struct waiting *waiting, struct piece *piece)
 {
-	if (sk->type != SOCK_SEQPACKET || !waiting->ended)
-		return sk->type == SOCK_STREAM;
-	return waiting->counted ? waiting->seen >= waiting->count : offset >= waiting->size;
+	return ends_by_nothing(sk, waiting) ? !tells_sender(piece) : sk->type == SOCK_STREAM;
 }
 
 /* Returns 1 if there was a piece, 0 at the end, -1 with err. */
@@ -261,7 +275,7 @@ static int collect_piece(const struct open_file *file, int fd, const UnixSkEntry
 		if (length < 0)
 			return fail_errno(err, ERR_KERNEL_REFUSED,
 					  "%s: cannot read what waits in it", file->what);
-		if (length == 0 && is_end(sk, waiting, *offset))
+		if (length == 0 && is_end(sk, waiting, &piece))
 			return 0;
 		if ((size_t)length > room && room < LARGEST_PIECE) {
 			close_descriptors(&piece);
@@ -431,7 +445,9 @@ static int collect_stream(const struct open_file *file, int fd, const UnixSkEntr
 static int collect_messages(const struct open_file *file, int fd, const UnixSkEntry *sk,
 			    struct waiting *waiting, struct error *err)
 {
-	int offset = 0, result = is_end(sk, waiting, 0) ? 0 : collect_empty_head(file, fd, sk, err);
+	const bool is_empty = ends_by_nothing(sk, waiting) &&
+			      (waiting->counted ? waiting->count == 0 : waiting->size == 0);
+	int offset = 0, result = is_empty ? 0 : collect_empty_head(file, fd, sk, err);
 
 	if (result < 0)
 		return -1;
@@ -452,8 +468,12 @@ static int collect_pieces(const struct open_file *file, int fd, const UnixSkEntr
 	if (waiting->urgent.waits && peek_set(collect, SO_OOBINLINE) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot set SO_OOBINLINE",
 				  file->what);
-	/* Who asks for pidfds of senders alone is told no number, and is sent one with it. */
-	if (sk->opts->passpidfd && peek_set(collect, SO_PASSCRED) < 0)
+	/*
+	 * Who asks for pidfds of senders alone is told no number, and is sent one with it. By its
+	 * sender an empty message differs from the end.
+	 */
+	if ((sk->opts->passpidfd || ends_by_nothing(sk, waiting)) &&
+	    peek_set(collect, SO_PASSCRED) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot ask for senders",
 				  file->what);
 	return sk->type == SOCK_STREAM ? collect_stream(file, fd, sk, waiting, err)

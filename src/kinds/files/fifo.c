@@ -10,6 +10,10 @@
  * from before, and it is not for us to say whether that was read: refused. An unlinked one is made
  * again with the first of its ends (ghost-open.c), and is nobody else's. One whose name is gone
  * while it has another (a hard link) is found by that (linked.c).
+ *
+ * A read end that was opened without waiting (O_NONBLOCK) when nobody wrote is told of no end
+ * (POLLHUP) before somebody has (fifo_open, fs/pipe.c). So it is opened when there is nobody again,
+ * which is only done where all ends of a pipe that has a name are such: else it is told so.
  */
 #include "kinds/files/files.h"
 #include "kinds/files/ghost.h"
@@ -25,6 +29,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -41,7 +46,12 @@ struct known_fifos {
 		struct pending_fifo *next;
 		const struct open_file *file;
 		uint32_t id;
-	} * pending; /* what they hold is to be read */
+		struct fifo_end {
+			struct fifo_end *next;
+			FifoEntry *entry;
+		} * ends;
+		bool was_written; /* or may have been: one of the ends does not await that */
+	} * pending;		  /* what they hold is to be read */
 };
 
 static bool fifo_recognise(const struct open_file *file)
@@ -49,7 +59,7 @@ static bool fifo_recognise(const struct open_file *file)
 	return S_ISFIFO(file->stat.st_mode) && file->link[0] == '/' && !(file->flags & O_PATH);
 }
 
-static uint32_t find_pipe(const struct open_file *file)
+static struct pending_fifo *find_pipe(const struct open_file *file)
 {
 	struct collect *collect = file->target->collect;
 	void **kept = collect_state(collect, &fifo_kind);
@@ -58,16 +68,61 @@ static uint32_t find_pipe(const struct open_file *file)
 	if (!*kept)
 		*kept = arena_new(collect->arena, struct known_fifos);
 	struct known_fifos *known = *kept;
-	uint32_t *id = table_find(&known->by_inode, key);
-	if (id)
-		return *id;
-	id = arena_new(collect->arena, uint32_t);
-	*id = ++known->last_id;
-	table_add(&known->by_inode, collect->arena, key, id);
-	struct pending_fifo *pending = arena_new(collect->arena, struct pending_fifo);
-	*pending = (struct pending_fifo){ known->pending, collect_keep_file(file), *id };
-	known->pending = pending;
-	return *id;
+	struct pending_fifo *pipe = table_find(&known->by_inode, key);
+	if (pipe)
+		return pipe;
+	pipe = arena_new(collect->arena, struct pending_fifo);
+	*pipe = (struct pending_fifo){ .next = known->pending,
+				       .file = collect_keep_file(file),
+				       .id = ++known->last_id };
+	table_add(&known->by_inode, collect->arena, key, pipe);
+	known->pending = pipe;
+	return pipe;
+}
+
+/* By what tee(2) says of an empty pipe: with a writer somewhere, that it may be tried again. */
+static int has_no_writer(const struct open_file *file, int fd, struct error *err)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create a pipe");
+	autoclose int copy_read = ends[0], copy_write = ends[1];
+	ssize_t copied = tee(fd, copy_write, 1, SPLICE_F_NONBLOCK);
+	if (copied < 0 && errno != EAGAIN)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look into the pipe",
+				  file->what);
+	return copied == 0;
+}
+
+static int awaits_writer(const struct open_file *file, struct error *err)
+{
+	if ((file->flags & O_ACCMODE) != O_RDONLY || !file->stat.st_nlink)
+		return 0;
+	int fd = collect_borrow_file(file, err);
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+	if (fd < 0)
+		return -1;
+	int count = poll(&ready, 1, 0);
+	if (count < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot poll it", file->what);
+	return count ? 0 : has_no_writer(file, fd, err);
+}
+
+static int note_end(const struct open_file *file, FifoEntry *entry, struct error *err)
+{
+	struct pending_fifo *pipe = find_pipe(file);
+	struct fifo_end *end = arena_new(file->target->collect->arena, struct fifo_end);
+	int awaits = awaits_writer(file, err);
+
+	if (awaits < 0)
+		return -1;
+	entry->pipe_id = pipe->id;
+	entry->has_awaits_writer = entry->awaits_writer = awaits;
+	pipe->was_written |= !awaits;
+	*end = (struct fifo_end){ pipe->ends, entry };
+	pipe->ends = end;
+	return 0;
 }
 
 /* To read it it is opened once more: whoever watches it, and has been looked at by now, is told. */
@@ -79,6 +134,8 @@ static int fifo_complete(struct collect *collect, struct error *err)
 	for (const struct pending_fifo *at = known ? known->pending : NULL; at; at = at->next) {
 		if (pipe_content_collect(at->file, IMAGE_FIFO_DATA, at->id, &content, err))
 			return -1;
+		for (const struct fifo_end *end = at->ends; end && at->was_written; end = end->next)
+			end->entry->has_awaits_writer = end->entry->awaits_writer = false;
 		/* Whether one read was of a packet is known to who writes: O_DIRECT. */
 		if (content->n_packets == 1 && !(at->file->flags & O_DIRECT))
 			content->n_packets = 0;
@@ -100,8 +157,7 @@ static int fifo_collect(const struct open_file *file, FileEntry *entry, struct e
 	fifo->regf_id = named;
 	if (regular_collect_name(file, file->flags & ~(uint32_t)O_ASYNC, named, err))
 		return -1;
-	fifo->pipe_id = find_pipe(file);
-	return 0;
+	return note_end(file, fifo, err);
 }
 
 /* ---- Restore ---- */
@@ -138,6 +194,10 @@ static int fifo_check(const struct snapshot *snapshot, const FileEntry *entry, s
 			    entry->id);
 	if (!named_by(snapshot, entry))
 		return fail(err, ERR_IMAGE_INVALID, "file %u is a named pipe without a name",
+			    entry->id);
+	if (entry->fifo->awaits_writer &&
+	    ((entry->fifo->flags & O_ACCMODE) != O_RDONLY || is_unlinked(snapshot, entry)))
+		return fail(err, ERR_IMAGE_INVALID, "file %u cannot await that somebody writes",
 			    entry->id);
 	const struct record *record =
 		snapshot_record(snapshot, IMAGE_FIFO_DATA, entry->fifo->pipe_id);
@@ -245,15 +305,15 @@ static int fifo_open(struct file_opener *opener, const FileEntry *entry, struct 
 
 	if (unlinked && fd < 0)
 		return -1;
-	autoclose int both = open_both(opener, entry, fd, err);
-	if (both < 0)
+	autoclose int both = entry->fifo->awaits_writer ? -1 : open_both(opener, entry, fd, err);
+	if (both < 0 && !entry->fifo->awaits_writer)
 		return -1;
 	if (!unlinked)
 		fd = linked_of(opener->snapshot, name_of(opener->snapshot, entry))
 			     ? linked_open(opener, name_of(opener->snapshot, entry), err)
 			     : open_path(opener, named,
 					 (regular_open_flags(named) & ~O_DIRECT) | O_NONBLOCK, err);
-	if (fd < 0)
+	if (fd < 0 || (both < 0 && fill(opener, entry, fd, err)))
 		return -1;
 	if (opener_set_flags(fd, named->flags) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the flags of %s",

@@ -23,7 +23,6 @@ struct nestor {
 	bool told; /* of what stands in the way */
 	/* What was said of progress, and whether the answer was to stop. */
 	const char *phase;
-	size_t done, total;
 	bool just_asked, stop;
 	nestor_progress_function *progress;
 	nestor_error_function *error;
@@ -90,19 +89,17 @@ static void progress(void *data, const char *phase, size_t done, size_t total)
 	struct nestor *job = data;
 
 	job->phase = phase;
-	job->done = done;
-	job->total = total;
 	job->stop = job->stop || job->progress(job->progress_data, phase, done, total);
 	job->just_asked = true;
 }
 
-/* Asked right after progress, and in between where something takes long. */
+/* Asked right after progress, and in between where something takes long that nobody measures. */
 static int asked_to_stop(void *data)
 {
 	struct nestor *job = data;
 
 	if (!job->just_asked && job->phase)
-		progress(job, job->phase, job->done, job->total);
+		progress(job, job->phase, 0, 0);
 	job->just_asked = false;
 	return job->stop ? SIGINT : 0;
 }

@@ -54,13 +54,9 @@ int nestor_set_last_pids(int pid_ns_fd, const pid_t *last_pids, size_t count, si
 
 	if (fcntl(pid_ns_fd, F_GETFD) < 0)
 		result = -EBADF;
-	for (size_t i = 0; i < count && i < MAX_LAST_PID_LEVELS && result == 0; i++) {
+	/* What is negative is above every pid_max, too. */
+	for (size_t i = 0; i < count && i < MAX_LAST_PID_LEVELS; i++)
 		numbers[i] = (uint32_t)last_pids[i];
-		if (last_pids[i] < 0) {
-			result = -ERANGE;
-			level = i;
-		}
-	}
 	if (result == 0)
 		result = set(pid_ns_fd, numbers, count, &level);
 	if (result && ret_level)

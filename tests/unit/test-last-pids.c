@@ -254,6 +254,8 @@ static void public_interface(void **state)
 	expect_result(nest.fd, (pid_t[]){ 5, 6, 7, 8, 9 }, 5, -E2BIG, 4);
 	expect_result(nest.fd, (pid_t[]){ 5, 6, 7, nest.outermost - 1 }, 4, -EEXIST, 3);
 	expect_result(nest.fd, (pid_t[]){ 5, -6 }, 2, -ERANGE, 1);
+	expect_result(nest.fd, (pid_t[]){ -1, 6 }, 2, -ERANGE, 0);
+	expect_result(nest.fd, (pid_t[]){ 5, 6, INT32_MIN }, 3, -ERANGE, 2);
 	expect_result(nest.fd, (pid_t[]){ 5, 6, INT32_MAX }, 3, -ERANGE, 2);
 	expect_result(-1, (pid_t[]){ 5 }, 1, -EBADF, 1);
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);

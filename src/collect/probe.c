@@ -31,6 +31,7 @@
 #include "program/op.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -174,6 +175,9 @@ static int read_permissions(struct probe *probe, size_t thread, struct error *er
 	probe->suspended =
 		(permitted || guarded) && ptrace(PTRACE_SETOPTIONS, where->tid, NULL,
 						 (unsigned long)PTRACE_O_SUSPEND_SECCOMP) == 0;
+	if ((permitted || guarded) && !probe->suspended && errno_tells_nothing(errno))
+		return fail_errno(err, ERR_PROBE_FAILED, "cannot suspend the filters of thread %d",
+				  where->tid);
 	probe->may_run = permitted || probe->suspended;
 	return 0;
 }

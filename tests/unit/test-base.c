@@ -187,6 +187,32 @@ static void obstacles_are_counted_by_kind(void **state)
 	arena_done(&arena);
 }
 
+/* Names may be any words, with brackets of their own; what is left open is none. */
+static void names_make_no_other_kind(void **state)
+{
+	static const char *const same[] = { "mount (tmp) of [a b] by \"sh\" is shared",
+					    "mount (a (b) c) of [x] by \"\" is shared",
+					    "mount () of [a[b]] by \"a (b\" is shared" };
+	static const char *const others[] = { "mount (tmp of [a b] by \"sh\" is shared",
+					      "mount (tmp) of [a b] by \"sh is shared",
+					      "mount (tmp) of [a b] by sh is shared" };
+	const size_t n_same = sizeof same / sizeof *same, n = sizeof others / sizeof *others;
+	struct obstacles all;
+	struct arena arena;
+
+	(void)state;
+	arena_init(&arena);
+	obstacles_init(&all, &arena);
+	for (size_t i = 0; i < n_same; i++)
+		add_reason(&all, same[i], NULL);
+	assert_int_equal(all.n, 1);
+	assert_int_equal(all.list[0].count, n_same);
+	for (size_t i = 0; i < n; i++)
+		add_reason(&all, others[i], NULL);
+	assert_int_equal(all.n, 1 + n);
+	arena_done(&arena);
+}
+
 static void add_passing(struct obstacles *obstacles, const char *text, bool passing)
 {
 	struct error err = { 0 };
@@ -538,6 +564,7 @@ int main(void)
 		cmocka_unit_test(errors_cannot_be_forged),
 		cmocka_unit_test(log_lines_have_any_length),
 		cmocka_unit_test(obstacles_are_counted_by_kind),
+		cmocka_unit_test(names_make_no_other_kind),
 		cmocka_unit_test(obstacles_pass_if_all_of_a_kind_do),
 		cmocka_unit_test(obstacles_that_are_not_kept_are_counted),
 		cmocka_unit_test(json_keeps_utf8),

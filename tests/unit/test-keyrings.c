@@ -152,6 +152,38 @@ static void what_no_kernel_has_made_is_refused(void **state)
 	assert_false(is_sound(fixture));
 }
 
+/* Of three threads, of which one has one of its own, or what no kernel has made. */
+static void each_thread_has_its_own(void **state)
+{
+	struct fixture *fixture = *state;
+	struct task *task = &fixture->snapshot.tasks[0];
+	enum { THREADS = 3 };
+
+	task->threads = arena_array(&fixture->arena, CoreEntry *, THREADS);
+	for (task->n_threads = 0; task->n_threads < THREADS; task->n_threads++) {
+		CoreEntry *core = snapshot_new(&fixture->snapshot, CORE_ENTRY, CoreEntry);
+
+		core->thread_core =
+			snapshot_new(&fixture->snapshot, THREAD_CORE_ENTRY, ThreadCoreEntry);
+		task->threads[task->n_threads] = core;
+	}
+	for (size_t i = 0; i < THREADS; i++) {
+		ThreadCoreEntry *thread = task->threads[i]->thread_core;
+
+		thread->has_keyring = true;
+		thread->keyring = RING;
+		assert_true(is_sound(fixture));
+		thread->keyring = RING + 1;
+		assert_false(is_sound(fixture));
+		/* Nobody looks behind the last. */
+		task->n_threads = i;
+		assert_true(is_sound(fixture));
+		task->n_threads = THREADS;
+		thread->has_keyring = false;
+	}
+	assert_true(is_sound(fixture));
+}
+
 static void keys_are_sound(void **state)
 {
 	struct fixture *fixture = *state;
@@ -235,6 +267,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(what_no_kernel_has_made_is_refused),
+		TEST(each_thread_has_its_own),
 		TEST(keys_are_sound),
 		TEST(who_is_born_with_it_joins_none),
 		TEST(who_has_none_leaves_that_of_its_maker),

@@ -189,7 +189,7 @@ static void pointers_print_what_they_point_to(void **state)
 	struct program *child = program_new(set, "task 2");
 	uint32_t tids[] = { 37, 4711 };
 	struct clone_args args = { .exit_signal = SIGCHLD, .flags = CLONE_NEWPID };
-	struct iovec iovec = { .iov_base = (void *)0x5000, .iov_len = 4096 };
+	struct iovec iovec[] = { { (void *)0x5000, 4096 }, { (void *)0x9000, 8192 } };
 	uint64_t limits[] = { 5, RLIM_INFINITY };
 	uint64_t action[] = { 0x401000, SA_RESTART, 0, 1 << (SIGUSR1 - 1) };
 	struct op *op;
@@ -207,8 +207,9 @@ static void pointers_print_what_they_point_to(void **state)
 	assert_string_equal(printed(fixture, op, NULL),
 			    "clone3({flags=0, exit_signal=SIGRT_32, pidfd=0x1, child_tid=0x2, "
 			    "stack_size=0x3, tls=0x4}, 88) -> child runs \"task 2\"");
-	op = program_call(program, SYS_preadv, 9, program_data(set, &iovec, sizeof iovec, 8), 1);
-	assert_string_equal(printed(fixture, op, NULL), "preadv(9, [{0x5000, 4096}], 1, 0, 0)");
+	op = program_call(program, SYS_preadv, 9, program_data(set, iovec, sizeof iovec, 8), 2);
+	assert_string_equal(printed(fixture, op, NULL),
+			    "preadv(9, [{0x5000, 4096}, {0x9000, 8192}], 2, 0, 0)");
 	op = program_call(program, SYS_prlimit64, 0, RLIMIT_NOFILE,
 			  program_data(set, limits, sizeof limits, 8), 0);
 	assert_string_equal(printed(fixture, op, NULL),

@@ -164,8 +164,11 @@ int mounts_open(const struct file_opener *opener, uint32_t mount_id, const char 
 /* One that mount_served_collect has recorded; and opens it. */
 int mounts_served_check(const struct snapshot *snapshot, const RegFileEntry *reg,
 			struct error *err);
-int mounts_served_open(const struct file_opener *opener, const RegFileEntry *reg, int flags,
-		       struct error *err);
+int mounts_served_open(struct file_opener *opener, const RegFileEntry *reg,
+		       int (*flags_of)(const RegFileEntry *reg), struct error *err);
+/* With the first of such of a device all others are opened. */
+bool mounts_served_together(const struct snapshot *snapshot, const RegFileEntry *reg,
+			    uint32_t *ret_device);
 /* The description that detached mounts end with, if it is this file; -1. */
 int mounts_take_detached(const struct file_opener *opener, uint32_t mount_id, uint32_t file_id);
 /* The namespace that it is in, and the root directory of that, borrowed; -1: in none there is. */

@@ -36,6 +36,9 @@ struct node {
 	char *content; /* instead of the text */
 };
 
+/* Of each that is polled: by which number, from the first time on. */
+static uint64_t poll_handles[HANDLES];
+
 static struct node nodes[NODES] = {
 	{ .number = ROOT, .parent = ROOT, .name = ".", .mode = S_IFDIR | 0755 },
 	{ .number = APPLICATIONS, .parent = ROOT, .name = "by-app", .mode = S_IFDIR | 0755 },
@@ -61,6 +64,7 @@ static uint64_t handles[HANDLES]; /* nodes, by the number of the handle from the
 static int devices[2];
 static uint32_t more_flags; /* of FUSE_INIT */
 static const char *mount_options = "user_id=0,group_id=0,default_permissions";
+static bool is_polled;	 /* what was written to "content" is told to who waits for other files */
 static unsigned late_by; /* milliseconds that each answer takes */
 
 static struct node *find(uint64_t number)
@@ -92,6 +96,38 @@ static void reply(int fd, uint64_t unique, int error, const void *data, size_t s
 		memcpy(text + sizeof out, data, size);
 	scenario_check(write(fd, text, out.len) == (ssize_t)out.len || errno == ENOENT,
 		       "cannot answer: %s", strerror(errno));
+}
+
+static bool is_told(void);
+
+/* Whoever waits is told as he was known when it was asked for the first time. */
+static void answer_poll(int fd, const struct fuse_in_header *in, const struct fuse_poll_in *poll)
+{
+	uint64_t *known = &poll_handles[poll->fh - FIRST_HANDLE];
+	struct fuse_poll_out out = { .revents = is_told() ? POLLIN : 0 };
+
+	if (!is_polled)
+		return reply(fd, in->unique, -ENOSYS, NULL, 0);
+	if (!*known)
+		*known = poll->kh;
+	scenario_check(*known == poll->kh, "handle %llu is polled as %llu, not as %llu",
+		       (unsigned long long)poll->fh, (unsigned long long)poll->kh,
+		       (unsigned long long)*known);
+	reply(fd, in->unique, 0, &out, sizeof out);
+}
+
+static void tell(int fd)
+{
+	struct {
+		struct fuse_out_header header;
+		struct fuse_notify_poll_wakeup_out wakeup;
+	} notice = { .header = { .len = sizeof notice, .error = FUSE_NOTIFY_POLL } };
+
+	for (int i = 0; i < HANDLES; i++) {
+		notice.wakeup.kh = poll_handles[i];
+		scenario_check(!poll_handles[i] || write(fd, &notice, sizeof notice) > 0,
+			       "cannot tell: %s", strerror(errno));
+	}
 }
 
 static void look_up(int fd, const struct fuse_in_header *in, const char *name)
@@ -154,6 +190,11 @@ static unsigned count_handles(void)
 	for (int i = 0; i < HANDLES; i++)
 		n += handles[i] != 0;
 	return n;
+}
+
+static bool is_told(void)
+{
+	return strncmp(find(CONTENT)->text, "before", 6) != 0;
 }
 
 static void read_from(int fd, const struct fuse_in_header *in, const struct fuse_read_in *read)
@@ -250,8 +291,13 @@ static void answer(int fd, char *room, ssize_t size)
 			return reply(fd, in->unique, -ENOSPC, NULL, 0);
 		memcpy(node->text + write->offset, write + 1, write->size);
 		node->size = write->offset + write->size;
+		if (in->nodeid == CONTENT)
+			tell(fd);
 		return reply(fd, in->unique, 0, &out, sizeof out);
 	}
+	case FUSE_POLL:
+		check_handle(in, ((struct fuse_poll_in *)rest)->fh);
+		return answer_poll(fd, in, rest);
 	case FUSE_STATFS: {
 		struct fuse_statfs_out out = {
 			.st = { .bsize = 4096, .namelen = 255, .files = count_handles() },
@@ -262,7 +308,7 @@ static void answer(int fd, char *room, ssize_t size)
 	case FUSE_RELEASEDIR: {
 		uint64_t handle = ((struct fuse_release_in *)rest)->fh;
 		check_handle(in, handle);
-		handles[handle - FIRST_HANDLE] = 0;
+		handles[handle - FIRST_HANDLE] = poll_handles[handle - FIRST_HANDLE] = 0;
 		return reply(fd, in->unique, 0, NULL, 0);
 	}
 	case FUSE_UNLINK:

@@ -372,8 +372,8 @@ static int regular_open(struct file_opener *opener, const FileEntry *entry, stru
 		if (taken >= 0)
 			return taken;
 	}
-	autoclose int fd = reg->fuse ? mounts_served_open(opener, reg, regular_open_flags(reg), err)
-			   : unlinked				? ghost_open(opener, entry, err)
+	autoclose int fd = reg->fuse  ? mounts_served_open(opener, reg, regular_open_flags, err)
+			   : unlinked ? ghost_open(opener, entry, err)
 			   : linked_of(opener->snapshot, entry) ? linked_open(opener, entry, err)
 			   : gone_process_is(opener->snapshot, entry)
 				   ? gone_process_open(opener, entry, err)
@@ -441,7 +441,11 @@ const FileEntry *regular_named(const struct snapshot *snapshot, uint32_t id)
 static struct file_cost regular_cost(const struct snapshot *snapshot, const FileEntry *entry)
 {
 	const struct record *ghost = ghost_of(snapshot, entry);
+	uint32_t device;
 
+	/* Numbers of ghosts are small. */
+	if (mounts_served_together(snapshot, entry->reg, &device))
+		return (struct file_cost){ .together = true, .object = ~device };
 	return (struct file_cost){ .together = ghost, .object = ghost ? (uint32_t)ghost->key : 0 };
 }
 

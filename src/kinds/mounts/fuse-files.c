@@ -102,7 +102,10 @@ static const char *reason(const struct open_file *file, const struct fuse_file *
 	       : found->locks ? "which keeps locks of files that nobody else knows"
 	       : found->open_flags & ~(uint32_t)FUSE_OPEN_FLAGS
 		       ? "and was opened in a way that is not known"
-		       : NULL;
+	       : found->poll_handle > FUSE_MOST_OPENED ? "and has been polled, after which its "
+							 "driver knows it by a number that takes "
+							 "too long to get again"
+						       : NULL;
 }
 
 /* What of f_flags a descriptor shows (fdinfo). */
@@ -129,6 +132,8 @@ static void fill(const struct open_file *file, const struct fuse_file *found, ui
 	fuse->has_handle = fuse->has_open_flags = !(reg->flags & O_PATH);
 	fuse->handle = found->handle;
 	fuse->open_flags = found->open_flags;
+	fuse->has_poll_handle = fuse->has_handle && found->poll_handle;
+	fuse->poll_handle = found->poll_handle;
 	reg->fuse = fuse;
 	reg->name = arena_string(snapshot->arena, file->link);
 	reg->mnt_id = (int32_t)mount_id;
@@ -235,24 +240,36 @@ int mounts_served_check(const struct snapshot *snapshot, const RegFileEntry *reg
 	if (mount && mount_is_fuse(mount) && reg->has_mode &&
 	    (S_ISDIR(reg->mode) || S_ISREG(reg->mode)) &&
 	    !fuse->has_handle == !!(reg->flags & O_PATH) && fuse->has_uid == fuse->has_gid &&
-	    !(fuse->open_flags & ~(uint32_t)FUSE_OPEN_FLAGS))
+	    !(fuse->open_flags & ~(uint32_t)FUSE_OPEN_FLAGS) &&
+	    (!fuse->has_poll_handle || (fuse->has_handle && S_ISREG(reg->mode))))
 		return 0;
 	return fail(err, ERR_IMAGE_INVALID,
 		    "file %" PRIu32 " (%s) is in no FUSE whose driver is in the tree", reg->id,
 		    reg->name);
 }
 
-int mounts_served_open(const struct file_opener *opener, const RegFileEntry *reg, int flags,
-		       struct error *err)
+int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		   uint64_t failing, struct error *err)
 {
-	const MntEntry *mount = snapshot_mount(opener->snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
-	const char *below;
-	autoclose int root_fd = mounts_open_root(opener, (uint32_t)reg->mnt_id, reg->name, &below);
+	struct fuse_way way = {
+		.mount = snapshot_mount(opener->snapshot, (uint32_t)reg->mnt_id, NULL, NULL),
+		.flags = flags,
+		.failing = failing,
+		.file_id = reg->id,
+	};
+	autoclose int root_fd =
+		mounts_open_root(opener, (uint32_t)reg->mnt_id, reg->name, &way.path);
 
 	if (root_fd < 0)
 		return fail_errno(err, ERR_FILE_MISSING, "cannot find the mount of %s", reg->name);
-	fuse_play_opening(opener, mount->root_dev, reg->id);
-	int fd = fuse_open_inside(opener, mount, root_fd, below, flags, err);
-	fuse_play_opening(opener, mount->root_dev, 0);
-	return fd;
+	way.root_fd = root_fd;
+	return fuse_open_inside(opener, &way, err);
+}
+
+int mounts_served_open(struct file_opener *opener, const RegFileEntry *reg,
+		       int (*flags_of)(const RegFileEntry *reg), struct error *err)
+{
+	int fd = fuse_open_polled(opener, reg, flags_of, err);
+
+	return fd != -1 ? (fd < 0 ? -1 : fd) : fuse_open_file(opener, reg, flags_of(reg), 0, err);
 }

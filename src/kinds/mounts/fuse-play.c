@@ -61,8 +61,9 @@ enum {
 /* Shared by both. */
 struct stage {
 	atomic_bool mounted, agreed, over;
-	atomic_uint opening; /* the id of a file; 0: none */
-	atomic_uint number;  /* of the connection, as fusectl has it; 0: none yet */
+	atomic_uint opening;	 /* the id of a file; 0: none */
+	atomic_uint number;	 /* of the connection, as fusectl has it; 0: none yet */
+	_Atomic uint64_t polled; /* by this number; 0: nothing has been */
 };
 
 struct player {
@@ -129,6 +130,7 @@ struct answer {
 		struct fuse_entry_out entry;
 		struct fuse_attr_out attributes;
 		struct fuse_open_out open;
+		struct fuse_poll_out polled;
 	};
 };
 
@@ -245,6 +247,19 @@ static size_t open_one(struct player *player, uint64_t node, bool directory, str
 	return sizeof answer->open;
 }
 
+/* Whoever has asked looks again, when the driver is back. */
+static size_t poll_one(struct player *player, const struct fuse_poll_in *in, struct answer *answer)
+{
+	if (player->entry->fuse->no_poll) {
+		answer->header.error = -ENOSYS;
+		return 0;
+	}
+	atomic_store(&player->stage->polled, in->kh);
+	answer->header.error = 0;
+	answer->polled = (struct fuse_poll_out){ .revents = POLLERR };
+	return sizeof answer->polled;
+}
+
 static int send_answer(struct player *player, const void *answer, size_t size, struct error *err)
 {
 	ssize_t written;
@@ -299,6 +314,8 @@ static size_t answer_to(struct player *player, const struct fuse_in_header *in, 
 	case FUSE_OPEN:
 	case FUSE_OPENDIR:
 		return open_one(player, in->nodeid, in->opcode == FUSE_OPENDIR, answer);
+	case FUSE_POLL:
+		return poll_one(player, (const void *)rest, answer);
 	case FUSE_ACCESS:
 	case FUSE_FLUSH: /* by each that closes a descriptor */
 	case FUSE_RELEASE:
@@ -561,6 +578,13 @@ void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32
 
 	if (player)
 		atomic_store(&player->stage->opening, file_id);
+}
+
+uint64_t fuse_play_polled(const struct file_opener *opener, uint32_t device)
+{
+	struct player *player = find_player(opener, device);
+
+	return player ? atomic_exchange(&player->stage->polled, 0) : 0;
 }
 
 /* Where something has failed, whoever still waits for an answer is about to be killed. */

@@ -54,6 +54,8 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(INODE_WRITTEN, "inode", "i_io_list")             \
 	X(HANDLE, "fuse_file", "fh")                       \
 	X(OPEN_FLAGS, "fuse_file", "open_flags")           \
+	X(POLL_HANDLE, "fuse_file", "kh")                  \
+	X(POLLED, "fuse_file", "polled_node")              \
 	X(FUSE_INODE, "fuse_inode", "inode")               \
 	X(NODE, "fuse_inode", "nodeid")                    \
 	X(LOOKUPS, "fuse_inode", "nlookup")                \
@@ -104,6 +106,7 @@ enum { DEEPEST = PATH_MAX / 2, LONGEST_NAME = 255, NO_MAPPED_IDS = 0x2000 /* SB_
 	X(NO_FLOCK, "no_flock", 0)                                         \
 	X(NO_OPEN, "no_open", 0)                                           \
 	X(NO_OPENDIR, "no_opendir", 0)                                     \
+	X(NO_POLL, "no_poll", 0)                                           \
 	X(FOR_OTHERS, "allow_other", 0)
 
 #define BIT_NUMBER(number, member, flag) BIT_##number,
@@ -174,6 +177,7 @@ static void read_agreed(struct kernel_reader *by, uint64_t superblock, uint64_t 
 	fuse->max_pages = kernel_number(by, connection, MAX_PAGES);
 	fuse->has_no_open = fuse->no_open = kernel_bit(by, connection, BIT_NO_OPEN);
 	fuse->has_no_opendir = fuse->no_opendir = kernel_bit(by, connection, BIT_NO_OPENDIR);
+	fuse->has_no_poll = fuse->no_poll = kernel_bit(by, connection, BIT_NO_POLL);
 	fuse->root_mode = mode_of(by, kernel_pointer(by, superblock, ROOT));
 }
 
@@ -433,6 +437,16 @@ static bool is_to_be_written(struct kernel_reader *by, uint64_t dentry)
 	return next != list;
 }
 
+/* By which number, if the kernel may be told that there is something (fuse_notify_poll_wakeup)? */
+static uint64_t poll_handle_of(struct kernel_reader *by, uint64_t opened)
+{
+	uint64_t node = kernel_inside(by, opened, POLLED), parent;
+
+	kernel_bytes(by, node, &parent, sizeof parent);
+	/* RB_EMPTY_NODE */
+	return parent == node ? 0 : kernel_pointer(by, opened, POLL_HANDLE);
+}
+
 static void read_opened(struct kernel_reader *by, uint64_t dentry, uint64_t file,
 			struct fuse_file *ret)
 {
@@ -443,6 +457,7 @@ static void read_opened(struct kernel_reader *by, uint64_t dentry, uint64_t file
 	file = kernel_pointer(by, file, FILE_DATA);
 	ret->handle = kernel_pointer(by, file, HANDLE);
 	ret->open_flags = kernel_number(by, file, OPEN_FLAGS);
+	ret->poll_handle = poll_handle_of(by, file);
 	ret->to_be_written = is_to_be_written(by, dentry);
 }
 
@@ -468,6 +483,8 @@ int fuse_read_file(struct collect *collect, int fd, uint64_t description, MntFus
 		     !kernel_bit(by, connection, BIT_NO_FLOCK);
 	if (description && !by->failure)
 		read_opened(by, dentry, description, ret);
+	if (kernel_bit(by, connection, BIT_NO_POLL))
+		ret->poll_handle = 0;
 	if (ret->has_name && !by->failure)
 		add_nodes(by, collect, fd, fuse);
 	return kernel_reader_end(by);

@@ -215,34 +215,52 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 }
 
 struct finding {
-	const MntEntry *mount;
-	int user_fd, root_fd, ret_fd;
-	const char *path;
-	int flags;
+	const struct file_opener *opener;
+	const struct fuse_way *way;
+	int user_fd, ret_fd;
 };
 
 /* A mount that shows a file is that file. */
-static int open_found(const struct finding *finding)
+static int open_found(const struct fuse_way *way)
 {
 	struct statx found = { .stx_mode = S_IFDIR };
 	char itself[32];
 
-	if (!*finding->path &&
-	    statx(finding->root_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found))
+	if (!*way->path &&
+	    statx(way->root_fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found))
 		return -1;
 	if (S_ISDIR(found.stx_mode))
-		return mount_open_path(finding->root_fd, finding->path, finding->flags,
+		return mount_open_path(way->root_fd, way->path, way->flags,
 				       RESOLVE_BENEATH | RESOLVE_NO_XDEV);
-	snprintf(itself, sizeof itself, "/proc/self/fd/%d", finding->root_fd);
-	return open(itself, (finding->flags & ~O_NOFOLLOW) | O_CLOEXEC);
+	snprintf(itself, sizeof itself, "/proc/self/fd/%d", way->root_fd);
+	return open(itself, (way->flags & ~O_NOFOLLOW) | O_CLOEXEC);
+}
+
+static int open_at_last(const struct finding *finding)
+{
+	const struct fuse_way *way = finding->way;
+
+	for (uint64_t i = 0; i < way->failing; i++) {
+		int fd = open_found(way);
+		/* Whom nobody tells of what is opened. */
+		if (fd >= 0)
+			close(fd);
+	}
+	if (way->file_id)
+		fuse_play_opening(finding->opener, way->mount->root_dev, way->file_id);
+	int fd = open_found(way);
+	if (way->file_id)
+		fuse_play_opening(finding->opener, way->mount->root_dev, 0);
+	return fd;
 }
 
 /* As who mounted it, with all rights. */
 static int find_inside(void *data, struct error *err)
 {
 	struct finding *finding = data;
-	uid_t uid = option_of(finding->mount->options, "user_id=");
-	gid_t gid = option_of(finding->mount->options, "group_id=");
+	const MntEntry *mount = finding->way->mount;
+	uid_t uid = option_of(mount->options, "user_id=");
+	gid_t gid = option_of(mount->options, "group_id=");
 	int bits = -1;
 
 	if (finding->user_fd >= 0 && deputy_enter_user(finding->user_fd, 0))
@@ -251,23 +269,21 @@ static int find_inside(void *data, struct error *err)
 	if (bits < 0 || prctl(PR_SET_SECUREBITS, bits | SECBIT_NO_SETUID_FIXUP) ||
 	    syscall(SYS_setresgid, gid, gid, gid) || syscall(SYS_setresuid, uid, uid, uid))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot become who mounted %.200s",
-				  finding->mount->mountpoint);
-	finding->ret_fd = open_found(finding);
+				  mount->mountpoint);
+	finding->ret_fd = open_at_last(finding);
 	return finding->ret_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot find %.200s in it",
-						finding->path)
+						finding->way->path)
 				   : 0;
 }
 
-int fuse_open_inside(const struct file_opener *opener, const MntEntry *mount, int root_fd,
-		     const char *path, int flags, struct error *err)
+int fuse_open_inside(const struct file_opener *opener, const struct fuse_way *way,
+		     struct error *err)
 {
 	struct finding finding = {
-		.mount = mount,
-		.user_fd = fuse_owner_fd(opener->snapshot, opener->user_namespaces, mount),
-		.root_fd = root_fd,
+		.opener = opener,
+		.way = way,
+		.user_fd = fuse_owner_fd(opener->snapshot, opener->user_namespaces, way->mount),
 		.ret_fd = -1,
-		.path = path,
-		.flags = flags,
 	};
 
 	return deputy_run(find_inside, &finding, err) < 0 ? -1 : finding.ret_fd;
@@ -276,9 +292,15 @@ int fuse_open_inside(const struct file_opener *opener, const MntEntry *mount, in
 int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int root_fd,
 		    struct error *err)
 {
+	const struct fuse_way way = {
+		.mount = mount,
+		.root_fd = root_fd,
+		.path = mount->root + 1,
+		.flags = O_PATH | O_NOFOLLOW,
+	};
+
 	if (mount->root[1])
-		return fuse_open_inside(maker->opener, mount, root_fd, mount->root + 1,
-					O_PATH | O_NOFOLLOW, err);
+		return fuse_open_inside(maker->opener, &way, err);
 	int fd = fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
 	return fd < 0 ? fail_errno(err, ERR_LIMIT_TOO_LOW, "cannot keep a mount") : fd;
 }

@@ -50,6 +50,7 @@ struct fuse_file {
 	uint64_t handle;
 	uint32_t open_flags;
 	bool to_be_written;
+	uint64_t poll_handle; /* 0: nobody has polled it */
 };
 /*
  * By a descriptor of ours (O_PATH), and the description (fuse-mapped.c), 0: it is none. What leads
@@ -102,8 +103,28 @@ int fuse_owner_fd(const struct snapshot *snapshot, const int *user_namespaces,
 		  const MntEntry *entry);
 
 /* What is in it, on no other mount; by a descriptor of the root of that. */
-int fuse_open_inside(const struct file_opener *opener, const MntEntry *mount, int root_fd,
-		     const char *path, int flags, struct error *err);
+struct fuse_way {
+	const MntEntry *mount;
+	int root_fd;
+	const char *path;
+	int flags;
+	uint64_t
+		failing; /* so many attempts are made before, for which nobody is about to open it */
+	uint32_t file_id; /* then this file is; 0: none */
+};
+int fuse_open_inside(const struct file_opener *opener, const struct fuse_way *way,
+		     struct error *err);
+/* After so many attempts that fail. */
+int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		   uint64_t failing, struct error *err);
+
+/*
+ * fuse-polled.c: more than so many were not opened before a file that was polled. Opens all of its
+ * file system that were; this one, if it was, -1 if not; -2: it failed.
+ */
+enum { FUSE_MOST_OPENED = 100000 };
+int fuse_open_polled(struct file_opener *opener, const RegFileEntry *reg,
+		     int (*flags_of)(const RegFileEntry *reg), struct error *err);
 
 /* fuse-play.c: it has been mounted, and the kernel begins to ask. */
 int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct error *err);
@@ -111,5 +132,7 @@ int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct er
 void fuse_play_mounted(const struct file_opener *opener, uint32_t device, int mount_fd);
 /* This file of it is about to be opened; 0: none any more. */
 void fuse_play_opening(const struct file_opener *opener, uint32_t device, uint32_t file_id);
+/* By which number something of it was polled last; 0: nothing has been since this was asked. */
+uint64_t fuse_play_polled(const struct file_opener *opener, uint32_t device);
 
 #endif

@@ -231,6 +231,8 @@ int target_look(const struct target *target, const char *name, struct stat *ret_
 /* Its mount and its type, for which no file system is asked. */
 int target_mount_of(const struct target *target, const char *name, struct statx *ret);
 bool collect_is_silent(const struct collect *collect, dev_t device);
+/* Is what a descriptor of ours is of in one? 1, 0, or -1 with errno. */
+int collect_fd_is_silent(const struct collect *collect, int fd);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
 ssize_t target_text(const struct target *target, const char *name, char **ret_text);
 /*

@@ -166,6 +166,22 @@ static void list(int fd, const struct fuse_in_header *in, const struct fuse_read
 	reply(fd, in->unique, 0, text, size);
 }
 
+/* What is made there has a number of its own, from the size of the table on. */
+static void make_node(int fd, const struct fuse_in_header *in, uint32_t mode, const char *name)
+{
+	int place = 0;
+
+	while (place < NODES && nodes[place].mode)
+		place++;
+	if (place == NODES)
+		return reply(fd, in->unique, -ENOSPC, NULL, 0);
+	char *copy = strdup(name);
+	nodes[place] = (struct node){
+		.number = 100 + (uint64_t)place, .parent = in->nodeid, .name = copy, .mode = mode
+	};
+	look_up(fd, in, copy);
+}
+
 static uint64_t new_handle(uint64_t node)
 {
 	static unsigned last;
@@ -311,6 +327,9 @@ static void answer(int fd, char *room, ssize_t size)
 		handles[handle - FIRST_HANDLE] = poll_handles[handle - FIRST_HANDLE] = 0;
 		return reply(fd, in->unique, 0, NULL, 0);
 	}
+	case FUSE_MKNOD:
+		return make_node(fd, in, ((struct fuse_mknod_in *)rest)->mode,
+				 (char *)rest + sizeof(struct fuse_mknod_in));
 	case FUSE_UNLINK:
 		for (int i = 0; i < NODES; i++)
 			if (nodes[i].parent == in->nodeid && !strcmp(nodes[i].name, rest))

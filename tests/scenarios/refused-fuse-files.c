@@ -4,11 +4,12 @@
  * promise: what is open in a file system whose driver is in the tree (FUSE) is refused by name,
  *	and nobody waits for the driver, which stands still: what has no name any more, what the
  *	kernel has kept back of what was written to shared memory, what may have locks that only the
- *	driver knows, directories of threads, and all that is on a mount of somebody outside
+ *	driver knows, what has a lease, fifos, sockets that have their names there or had,
+ *	directories of threads, and all that is on a mount of somebody outside
  * flavours: flat
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse
- * arguments: removed later locks thread outside
+ * arguments: removed later locks flocks lease fifo bound unbound thread outside
  * refused: unsupported-file
  */
 #include "fuse-driver.h"
@@ -18,6 +19,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 static const char content[] = "fs/by-app/one/content";
@@ -45,6 +48,26 @@ static void write_later(void)
 	memory[0] = 'A';
 }
 
+static void bind_name(void)
+{
+	const struct sockaddr_un name = { .sun_family = AF_UNIX, .sun_path = "fs/by-app/one/name" };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	scenario_need(bind(fd, (const struct sockaddr *)&name, sizeof name) == 0 &&
+			      listen(fd, 1) == 0,
+		      "bind: %s", strerror(errno));
+	if (strcmp(how, "unbound") == 0)
+		scenario_need(unlink(name.sun_path) == 0, "unlink: %s", strerror(errno));
+}
+
+static void make_fifo(void)
+{
+	static const char name[] = "fs/by-app/one/fifo";
+
+	scenario_need(mkfifo(name, 0600) == 0 && open(name, O_RDWR | O_CLOEXEC) >= 0, "fifo: %s",
+		      strerror(errno));
+}
+
 static void reach(pthread_t *ret_thread)
 {
 	fds[0] = open(content, O_RDONLY | O_CLOEXEC);
@@ -54,6 +77,13 @@ static void reach(pthread_t *ret_thread)
 		scenario_need(unlink(content) == 0, "unlink: %s", strerror(errno));
 	if (strcmp(how, "later") == 0)
 		write_later();
+	if (strcmp(how, "bound") == 0 || strcmp(how, "unbound") == 0)
+		bind_name();
+	if (strcmp(how, "fifo") == 0)
+		make_fifo();
+	if (strcmp(how, "lease") == 0)
+		scenario_need(fcntl(fds[0], F_SETLEASE, F_RDLCK) == 0, "lease: %s",
+			      strerror(errno));
 	if (strcmp(how, "thread") != 0)
 		return;
 	close(fds[0]);
@@ -75,6 +105,8 @@ int main(int argc, char **argv)
 		add_pages(1);
 	if (strcmp(how, "locks") == 0)
 		more_flags = FUSE_POSIX_LOCKS;
+	if (strcmp(how, "flocks") == 0)
+		more_flags = FUSE_FLOCK_LOCKS;
 	pid_t driver = serve_fs();
 	reach(&thread);
 

@@ -2,11 +2,11 @@
 /*
  * name: refused-fuse
  * promise: a file system whose driver is in the tree (FUSE) is refused by name, and nobody waits
- *	for the driver, which stands still: while a file of it is watched, or something is
- *	mounted on a directory of it, or was mounted where it is by now
+ *	for the driver, which stands still: while a file of it is watched (inotify,
+ *	fanotify), or something is mounted on a directory of it, or was mounted where it is by now
  * flavours: flat
  * needs: kernel_memory device:fuse
- * arguments: watched below hidden
+ * arguments: watched marked below hidden
  * refused: unsupported-mount
  */
 #include "fuse-driver.h"
@@ -14,6 +14,7 @@
 
 #include <sched.h>
 #include <signal.h>
+#include <sys/fanotify.h>
 #include <sys/inotify.h>
 #include <sys/wait.h>
 
@@ -28,6 +29,10 @@ static void reach(const char *how)
 		scenario_need(inotify_add_watch(inotify_init1(IN_CLOEXEC), "fs/by-app", IN_CREATE) >
 				      0,
 			      "watch: %s", strerror(errno));
+	if (strcmp(how, "marked") == 0)
+		scenario_need(fanotify_mark(fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC, O_RDONLY),
+					    FAN_MARK_ADD, FAN_OPEN, AT_FDCWD, "fs/by-app") == 0,
+			      "mark: %s", strerror(errno));
 	if (strcmp(how, "below") == 0)
 		scenario_need(mount("below", "fs/by-app/one", "tmpfs", 0, NULL) == 0, "mount: %s",
 			      strerror(errno));

@@ -587,17 +587,41 @@ uint64_t fuse_play_polled(const struct file_opener *opener, uint32_t device)
 	return player ? atomic_exchange(&player->stage->polled, 0) : 0;
 }
 
+/* By which the last of them ended; NULL. */
+static struct error **failure_of(struct file_opener *opener)
+{
+	static const char owner;
+
+	return (struct error **)opener_state(opener, &owner);
+}
+
+/* Its connection is gone then, and the driver with it. */
+static void await_player(struct file_opener *opener, struct player *player)
+{
+	struct error *failure = arena_new(opener->arena, struct error);
+
+	atomic_store(&player->stage->over, true);
+	if (deputy_await(&player->away, failure))
+		*failure_of(opener) = failure;
+}
+
+int mounts_check_drivers(struct file_opener *opener, struct error *err)
+{
+	const struct error *failure = *failure_of(opener);
+
+	if (failure)
+		*err = *failure;
+	return failure ? -1 : 0;
+}
+
 /* Where something has failed, whoever still waits for an answer is about to be killed. */
 void mounts_end_drivers(struct file_opener *opener)
 {
 	for (struct player *player = *players_of(opener); player; player = player->next) {
-		struct error ignored = { 0 };
-		if (opener->at_rest) {
-			atomic_store(&player->stage->over, true);
-			deputy_await(&player->away, &ignored);
-		} else {
+		if (opener->at_rest)
+			await_player(opener, player);
+		else
 			abort_connection(player);
-		}
 		undo_drop(&player->undo);
 		deputy_recall(&player->away);
 	}

@@ -117,6 +117,8 @@ int mounts_make_superblock(const struct mount_maker *maker, const struct mount_k
 /* fuse-play.c: in between, whoever looks for something in a FUSE is answered, not by its driver. */
 int mounts_play_drivers(struct file_opener *opener, struct error *err);
 void mounts_end_drivers(struct file_opener *opener);
+/* Did all of them come to a good end? */
+int mounts_check_drivers(struct file_opener *opener, struct error *err);
 /* fuse.c: is that of such? Then what it shows, found by somebody whom the driver serves. */
 bool mount_is_fuse(const MntEntry *mount);
 int mount_fuse_open(const struct mount_maker *maker, const MntEntry *mount, int root_fd,

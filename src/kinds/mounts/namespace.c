@@ -146,6 +146,7 @@ const struct namespace_kind mount_namespace_kind = {
 	.read_end = mount_contents_collect,
 	.check = check,
 	.made = made,
+	.before_release = mounts_check_drivers,
 };
 
 /* setns(2) with a mount namespace is for who shares no fs (mntns_install, fs/namespace.c). */

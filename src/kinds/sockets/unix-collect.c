@@ -163,6 +163,25 @@ static void set_permissions(struct collect *collect, UnixSkEntry *sk, const stru
 	sk->file_perms->gid = inode->st_gid;
 }
 
+/* Whoever asks for it in there waits for its driver (FUSE), which nobody could ask to make it. */
+static int check_served(struct collect *collect, const struct open_file *file, int path_fd,
+			struct error *err)
+{
+	int silent = path_fd >= 0	 ? collect_fd_is_silent(collect, path_fd)
+		     : collect->silent.n ? -1
+					 : 0;
+
+	if (silent > 0)
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s has its name in a file system whose driver is in the tree (FUSE)",
+			    file->what);
+	return silent ? fail_errno(err, ERR_UNSUPPORTED_FILE,
+				   "%s: nobody tells whether its name is in a file system whose "
+				   "driver is in the tree (FUSE)",
+				   file->what)
+		      : 0;
+}
+
 /* The name itself takes CAP_NET_ADMIN to open; without, what has the path may be it. */
 static int collect_path_name(struct collect *collect, const struct open_file *file, int fd,
 			     const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
@@ -170,6 +189,8 @@ static int collect_path_name(struct collect *collect, const struct open_file *fi
 	struct stat inode = { .st_ino = socket->file_inode, .st_nlink = 1 };
 	autoclose int path_fd = ioctl(fd, SIOCUNIXFILE);
 
+	if (check_served(collect, file, path_fd, err))
+		return -1;
 	if (path_fd >= 0 ? fstat(path_fd, &inode) < 0 : errno != EPERM)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its name", file->what);
 	if (path_fd >= 0)

@@ -174,6 +174,9 @@ struct collect {
 	struct silent {
 		const dev_t *devices;
 		size_t n;
+		/* Where they are mounted in nestor's own mount namespace. */
+		const char **paths;
+		size_t n_paths;
 		int (*look)(struct collect *collect, int fd, struct stat *ret_stat);
 	} silent;
 	struct obstacles obstacles;		   /* see collect_pass */
@@ -231,6 +234,8 @@ int target_look(const struct target *target, const char *name, struct stat *ret_
 /* Its mount and its type, for which no file system is asked. */
 int target_mount_of(const struct target *target, const char *name, struct statx *ret);
 bool collect_is_silent(const struct collect *collect, dev_t device);
+/* Would whoever follows this path of our own mount namespace ask one? */
+bool collect_path_is_silent(const struct collect *collect, const char *path);
 /* Is what a descriptor of ours is of in one? 1, 0, or -1 with errno. */
 int collect_fd_is_silent(const struct collect *collect, int fd);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);

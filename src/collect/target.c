@@ -165,6 +165,14 @@ bool collect_is_silent(const struct collect *collect, dev_t device)
 	return false;
 }
 
+bool collect_path_is_silent(const struct collect *collect, const char *path)
+{
+	for (size_t i = 0; i < collect->silent.n_paths; i++)
+		if (path_below(path, collect->silent.paths[i]))
+			return true;
+	return false;
+}
+
 int collect_fd_is_silent(const struct collect *collect, int fd)
 {
 	struct statx found;

@@ -9,7 +9,7 @@
  * flavours: flat
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse
- * arguments: removed later locks flocks lease fifo bound unbound thread outside
+ * arguments: removed later locks flocks lease fifo bound unbound thread outside below hidden
  * refused: unsupported-file
  */
 #include "fuse-driver.h"
@@ -60,6 +60,22 @@ static void bind_name(void)
 		scenario_need(unlink(name.sun_path) == 0, "unlink: %s", strerror(errno));
 }
 
+/* Something else is mounted there, and open: by no path but one by way of the driver. */
+static void mount_below(void)
+{
+	bool hidden = strcmp(how, "hidden") == 0;
+
+	if (hidden)
+		scenario_need(mkdir("over", 0755) == 0 && mkdir("over/by-app", 0755) == 0, "mkdir");
+	scenario_need(mount("other", hidden ? "over/by-app" : "fs/by-app", "tmpfs", 0, NULL) == 0 &&
+			      open(hidden ? "over/by-app/file" : "fs/by-app/file",
+				   O_CREAT | O_RDWR | O_CLOEXEC, 0600) >= 0,
+		      "mount: %s", strerror(errno));
+	if (hidden)
+		scenario_need(mount("fs", "over", NULL, MS_BIND, NULL) == 0, "bind: %s",
+			      strerror(errno));
+}
+
 static void make_fifo(void)
 {
 	static const char name[] = "fs/by-app/one/fifo";
@@ -70,6 +86,8 @@ static void make_fifo(void)
 
 static void reach(pthread_t *ret_thread)
 {
+	if (strcmp(how, "below") == 0 || strcmp(how, "hidden") == 0)
+		return mount_below();
 	fds[0] = open(content, O_RDONLY | O_CLOEXEC);
 	fds[1] = open("fs/by-app", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	scenario_need(fds[0] >= 0 && fds[1] >= 0, "open: %s", strerror(errno));
@@ -97,7 +115,7 @@ int main(int argc, char **argv)
 
 	scenario_begin(argc, argv);
 	how = argv[2];
-	if (strcmp(how, "outside") != 0)
+	if (strcmp(how, "outside") != 0 && strcmp(how, "below") != 0 && strcmp(how, "hidden") != 0)
 		scenario_need(unshare(CLONE_NEWNS) == 0 &&
 				      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0,
 			      "a mount namespace: %s", strerror(errno));
@@ -115,6 +133,9 @@ int main(int argc, char **argv)
 	if (strcmp(how, "thread") == 0)
 		pthread_join(thread, NULL);
 	scenario_check(access("fs/by-app", R_OK) == 0, "it is not served: %s", strerror(errno));
+	umount2("fs/by-app", MNT_DETACH);
+	umount2("over", MNT_DETACH);
+	umount2("over/by-app", MNT_DETACH);
 	umount2("fs", MNT_DETACH);
 	kill(driver, SIGKILL);
 	waitpid(driver, NULL, 0);

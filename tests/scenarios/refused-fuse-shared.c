@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-fuse-shared
- * promise: a working directory in a file system whose driver is in the tree (FUSE), and which others
- *	than who mounted it may use, in a user namespace, is refused by name, as nobody outside of
- *	that may enter it; and so is a program that is executed from it
+ * promise: a working directory in a file system whose driver is in the tree (FUSE), and which
+ *	others than who mounted it may use, in a user namespace, is refused by name, as nobody
+ *	outside of that may enter it; and so is a program that is executed from it
  * flavours: user user-three
  * needs: kernel_memory device:fuse
  * options: --enable-fs fuse

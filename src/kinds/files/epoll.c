@@ -12,7 +12,8 @@
  * An entry that has fired and is disabled (EPOLLONESHOT) shows no event; epoll_ctl cannot make it
  * so, as it always adds EPOLLERR and EPOLLHUP. It is added for all events and let fire: a pipe that
  * is empty or full, a timer, a listener, an inotify or epoll instance that is not ready for
- * anything is made so for a moment (epoll-fire.c). Refused if any other file is not ready.
+ * anything is made so for a moment (epoll-fire.c). Refused if any other file is not ready, but of
+ * a FUSE whose driver is in the tree: it is while nestor answers for that.
  *
  * What is watched by its edge (EPOLLET) and is ready is told once more after a restore: whether it
  * had been told is shown by nothing. Cycles of instances cannot be (ELOOP), nor more than five
@@ -165,7 +166,9 @@ static int check_disabled(struct collect *collect, const struct known_epoll *kno
 			  const EventpollTfdEntry *item, const struct watched_file *watched,
 			  struct error *err)
 {
-	struct pollfd state = { .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDBAND };
+	struct pollfd state = {
+		.events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDBAND,
+	};
 
 	/* Nobody may ask a driver (FUSE) that stands still; at a restore it always has something. */
 	if (collect_is_silent(collect, watched->device))

@@ -14,9 +14,10 @@
  * what they wait for cannot be seen: pressure.c. The kernel's log: kernel-log.c. A file whose name
  * is gone while a hard link remains: linked.c.
  * Of a FUSE whose driver is in the tree, directories and files come back by the handles that it
- * gave, with --enable-fs fuse; refused where names are gone, where the kernel does not get rid of
- * what was written (shared memory of which nobody has a descriptor), and where the driver alone
- * knows of locks: kinds/mounts/fuse-files.c.
+ * gave, with --enable-fs fuse, and what was polled by the numbers by which that wakes who waits;
+ * refused where names are gone, where the kernel does not get rid of what was written (shared
+ * memory of which nobody has a descriptor), where the driver alone knows of locks, and what has
+ * been polled after a hundred thousand were opened: kinds/mounts/fuse-files.c, fuse-polled.c.
  * That /proc/swaps has changed since it was polled last is lost: who asks takes it away.
  * On restore the file has to have the recorded type and size; its content is the host's.
  */
@@ -231,6 +232,11 @@ static int collect_named(const struct open_file *file, FileEntry *entry, int gon
 		mount_detached_hold(file, mount_id);
 		return process_file_recognise(file) ? process_file_collect(file, reg, err) : 0;
 	}
+	if (collect_path_is_silent(file->target->collect, file->link))
+		return fail(
+			err, ERR_UNSUPPORTED_FILE,
+			"%s: its path leads into a file system whose driver is in the tree (FUSE)",
+			file->what);
 	/* d_path resolves all, so a link at the end is the file itself (O_PATH|O_NOFOLLOW). */
 	int failed = lstat(file->link, &named);
 	if (failed && !names_lead_nowhere(errno) && errno != EACCES)

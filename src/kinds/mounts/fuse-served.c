@@ -134,6 +134,24 @@ static int is_any(struct collect *collect, struct error *err)
 	return strstr(own, " - fuse") != NULL;
 }
 
+/* In nestor's own mount namespace, where what the tree has is found by its path. */
+static int find_paths(struct collect *collect, struct error *err)
+{
+	struct mount_survey *survey = survey_of_mounts(collect);
+	struct silent *silent = &collect->silent;
+
+	if (survey_read_own(collect, err))
+		return -1;
+	for (size_t i = 0; i < survey->own.n_lines; i++) {
+		if (!collect_is_silent(collect, survey->own.lines[i].device))
+			continue;
+		silent->paths = arena_grow(collect->arena, silent->paths, silent->n_paths,
+					   sizeof *silent->paths);
+		silent->paths[silent->n_paths++] = survey->own.lines[i].mountpoint;
+	}
+	return 0;
+}
+
 /* On a directory there that is not the root: a path leads to it by way of the driver. */
 static bool is_below(const struct collect *collect, const struct mount_table *table,
 		     const struct mount_line *line)
@@ -228,7 +246,13 @@ int fuse_find_served(struct collect *collect, struct error *err)
 		return any;
 	const struct served *served = served_of(collect);
 	const struct mount_survey *survey = survey_of_mounts(collect);
-	collect->silent = (struct silent){ served->devices, served->n, fuse_look };
+	collect->silent = (struct silent){
+		.devices = served->devices,
+		.n = served->n,
+		.look = fuse_look,
+	};
+	if (find_paths(collect, err))
+		return -1;
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (check_mountpoints(collect, &survey->namespaces[i], err))
 			return -1;

@@ -14,9 +14,9 @@
  * it is looked for with his ids.
  *
  * What is open, mapped or executed there, and directories of tasks: fuse-files.c. Refused: requests
- * on their way; what is watched in it (fuse-reached.c); what is mounted on directories of it
- * (fuse-served.c); io_uring and passthrough. What is on a
- * block device (fuseblk) is not mounted again.
+ * on their way; what is watched in it (fuse-reached.c); what is mounted on directories and files of
+ * it, as nobody gets there without asking its driver (fuse-served.c), and sockets that have their
+ * names there; io_uring and passthrough. What is on a block device (fuseblk) is not mounted again.
  */
 #include "kinds/mounts/fuse.h"
 

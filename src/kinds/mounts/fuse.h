@@ -108,8 +108,7 @@ struct fuse_way {
 	int root_fd;
 	const char *path;
 	int flags;
-	uint64_t
-		failing; /* so many attempts are made before, for which nobody is about to open it */
+	uint64_t failing; /* so many attempts come before, and nobody is about to open it yet */
 	uint32_t file_id; /* then this file is; 0: none */
 };
 int fuse_open_inside(const struct file_opener *opener, const struct fuse_way *way,

@@ -170,7 +170,7 @@ static int check_disabled(struct collect *collect, const struct known_epoll *kno
 		.events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP | POLLRDBAND,
 	};
 
-	/* Nobody may ask a driver (FUSE) that stands still; at a restore it always has something. */
+	/* The driver of a FUSE stands still; at a restore it always has something. */
 	if (collect_is_silent(collect, watched->device))
 		return 0;
 	autoclose int fd = state.fd = collect_get_watched(watched, err);

@@ -3,10 +3,11 @@
  * name: refused-fuse
  * promise: a file system whose driver is in the tree (FUSE) is refused by name, and nobody waits
  *	for the driver, which stands still: while a file of it is watched (inotify,
- *	fanotify), or something is mounted on a directory of it, or was mounted where it is by now
+ *	fanotify), or something is mounted on a directory or a file of it, or was mounted where it
+ *	is by now
  * flavours: flat
  * needs: kernel_memory device:fuse
- * arguments: watched marked below hidden
+ * arguments: watched marked below file hidden
  * refused: unsupported-mount
  */
 #include "fuse-driver.h"
@@ -36,6 +37,9 @@ static void reach(const char *how)
 	if (strcmp(how, "below") == 0)
 		scenario_need(mount("below", "fs/by-app/one", "tmpfs", 0, NULL) == 0, "mount: %s",
 			      strerror(errno));
+	if (strcmp(how, "file") == 0)
+		scenario_need(mount("/dev/null", content, NULL, MS_BIND, NULL) == 0, "bind: %s",
+			      strerror(errno));
 	if (strcmp(how, "hidden") == 0)
 		scenario_need(mkdir("over", 0755) == 0 && mkdir("over/by-app", 0755) == 0 &&
 				      mount("hidden", "over/by-app", "tmpfs", 0, NULL) == 0 &&
@@ -56,6 +60,7 @@ int main(int argc, char **argv)
 	scenario_ready();
 
 	umount2("fs/by-app/one", MNT_DETACH);
+	umount2(content, MNT_DETACH);
 	scenario_check(access(content, R_OK) == 0, "it is not served: %s", strerror(errno));
 	kill(driver, SIGKILL);
 	waitpid(driver, NULL, 0);

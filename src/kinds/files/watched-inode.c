@@ -5,6 +5,9 @@
  * read, which is checked to lead back to it: that of now, if it was moved. What only mounts of the
  * tree show has its name there, and is opened through that mount. One that has no name any
  * more lives on by somebody's descriptor; if the tree has one, that is how it is found again.
+ * A watch keeps no name in the kernel's memory: what nobody has looked for in a while is opened
+ * without one (a disconnected dentry). Cgroups are looked through then; on a disk the handle is
+ * good enough, as the inode keeps it.
  * What opens nothing by its handle (overlays): kinds/mounts/inodes.c.
  *
  * Opened with O_PATH only, which no watch reports and no permission is asked for.
@@ -22,6 +25,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
@@ -44,6 +48,7 @@ struct known_inode {
 struct known_inodes {
 	struct mount_line *mounts;
 	size_t n_mounts;
+	bool looked_through; /* the cgroups */
 	struct known_inode *nameless;
 };
 
@@ -114,15 +119,79 @@ static dev_t device_of(uint32_t kernel_device)
 	return makedev(kernel_device >> 20, kernel_device & 0xfffff);
 }
 
-static int find_path(struct collect *collect, const struct known_inodes *known, dev_t device,
-		     ino_t inode, FhEntry *handle)
+/*
+ * By a mount of nestor's own, with a name or without: one that has not been removed. 1, 0, or -1
+ * with errno.
+ */
+static int opens_by_handle(const struct known_inodes *known, dev_t device, ino_t inode,
+			   const FhEntry *handle)
 {
+	struct stat stat;
+
+	if (!handle->n_handle)
+		return 0;
+	union handle_buffer buffer = kernel_handle(handle);
+	for (size_t i = 0; i < known->n_mounts; i++) {
+		if (known->mounts[i].device != device)
+			continue;
+		autoclose int place_fd = open(known->mounts[i].mountpoint, O_PATH | O_CLOEXEC);
+		autoclose int fd = place_fd < 0 ? -1
+						: open_by_handle_from(place_fd, &buffer.handle,
+								      O_PATH | O_CLOEXEC);
+		if (fd < 0 ? errno_tells_nothing(errno) : fstat(fd, &stat) < 0)
+			return -1;
+		if (fd >= 0)
+			return stat.st_ino == inode && stat.st_nlink > 0;
+	}
+	return 0;
+}
+
+static const struct mount_line *cgroups_of(const struct known_inodes *known, dev_t device)
+{
+	for (size_t i = 0; i < known->n_mounts; i++)
+		if (known->mounts[i].device == device)
+			return strncmp(known->mounts[i].type, "cgroup", strlen("cgroup")) == 0
+				       ? &known->mounts[i]
+				       : NULL;
+	return NULL;
+}
+
+static int look_at(const char *path, const struct stat *stat, int type, struct FTW *walk)
+{
+	(void)path, (void)stat, (void)type, (void)walk;
+	return 0;
+}
+
+static void find_own_path(struct collect *collect, const struct known_inodes *known,
+			  struct watched_place *place, FhEntry *handle)
+{
+	for (size_t i = 0; i < known->n_mounts && !handle->path; i++)
+		if (known->mounts[i].device == place->device)
+			handle->path = mount_own_path_of_inode(collect, &known->mounts[i], place);
+}
+
+static int find_path(struct collect *collect, struct known_inodes *known, dev_t device, ino_t inode,
+		     FhEntry *handle)
+{
+	enum { DIRECTORIES_AT_ONCE = 16 };
 	union handle_buffer buffer = kernel_handle(handle);
 	struct watched_place place = { device, inode, &buffer.handle, 0 };
+	const struct mount_line *cgroups = cgroups_of(known, device);
 
-	for (size_t i = 0; i < known->n_mounts && !handle->path; i++)
-		if (known->mounts[i].device == device)
-			handle->path = mount_own_path_of_inode(collect, &known->mounts[i], &place);
+	find_own_path(collect, known, &place, handle);
+	int unnamed = handle->path || !cgroups || known->looked_through
+			      ? 0
+			      : opens_by_handle(known, device, inode, handle);
+	if (unnamed < 0)
+		return -1;
+	if (unnamed) {
+		/* Whatever is looked at has a name in the kernel's memory again. */
+		known->looked_through = true;
+		if (nftw(cgroups->mountpoint, look_at, DIRECTORIES_AT_ONCE, FTW_PHYS | FTW_MOUNT) &&
+		    errno_tells_nothing(errno))
+			return -1;
+		find_own_path(collect, known, &place, handle);
+	}
 	if (!handle->path) {
 		handle->path = mount_path_of_inode(collect, &place, &handle->mnt_id);
 		handle->has_mnt_id = handle->path != NULL;
@@ -154,15 +223,6 @@ int watched_inode_collect(const struct open_file *file, const char *line, uint32
 	return 0;
 }
 
-/* systemd watches the files of a cgroup, removes it and ends the watch, which takes it a moment. */
-static bool is_in_cgroups(const struct known_inodes *known, dev_t device)
-{
-	for (size_t i = 0; i < known->n_mounts; i++)
-		if (known->mounts[i].device == device)
-			return strncmp(known->mounts[i].type, "cgroup", strlen("cgroup")) == 0;
-	return false;
-}
-
 static void refuse_nameless(struct collect *collect, const struct known_inodes *known,
 			    const struct known_inode *inode)
 {
@@ -171,7 +231,8 @@ static void refuse_nameless(struct collect *collect, const struct known_inodes *
 	fail(&refused, ERR_UNSUPPORTED_FILE,
 	     "%s watches inode %ju of device %u:%u, which has no name that can be found",
 	     inode->what, (uintmax_t)inode->inode, major(inode->device), minor(inode->device));
-	if (is_in_cgroups(known, inode->device))
+	/* systemd removes a cgroup and ends the watch of its file, which takes it a moment. */
+	if (cgroups_of(known, inode->device))
 		fail_passing(&refused);
 	collect_pass(collect, &refused);
 }
@@ -180,13 +241,19 @@ int watched_inode_complete(struct collect *collect, struct error *err)
 {
 	struct known_inodes *known = *collect_state(collect, &inodes_owner);
 
-	(void)err;
 	for (struct known_inode *at = known ? known->nameless : NULL; at; at = at->next) {
 		struct watched_file found = { .device = at->device, .inode = at->inode };
 		collect_find_inode(collect, &found);
 		at->handle->has_file_id = found.found;
 		at->handle->file_id = found.id;
-		if (!found.found)
+		/* Only those of disks keep a handle when they are mounted again. */
+		int unnamed = found.found || !major(at->device)
+				      ? 0
+				      : opens_by_handle(known, at->device, at->inode, at->handle);
+		if (unnamed < 0)
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "%s: cannot look for what it watches", at->what);
+		if (!found.found && !unnamed)
 			refuse_nameless(collect, known, at);
 	}
 	/* Both inotify and fanotify ask for it. */
@@ -269,6 +336,9 @@ static int open_by_device(const struct file_opener *opener, uint32_t device, con
 							    O_PATH | O_CLOEXEC);
 		if (fd >= 0)
 			return fd;
+		if (errno_tells_nothing(errno))
+			return fail_errno(err, ERR_KERNEL_REFUSED,
+					  "cannot look for an inode that the tree watches");
 	}
 	return fail(err, ERR_FILE_MISSING, "an inode that the tree watches is not to be found");
 }
@@ -285,7 +355,7 @@ int watched_inode_open(struct file_opener *opener, uint32_t device, const FhEntr
 	else if (handle->path)
 		fd = cgroup_place_open(opener, own_path(opener, handle), O_PATH | O_NOFOLLOW, err);
 	else
-		return open_by_device(opener, device, handle, err);
+		fd = open_by_device(opener, device, handle, err);
 	if (fd < 0 && err->name)
 		return -1;
 	if (fd < 0)

@@ -111,6 +111,16 @@ int names_mknod(int dir_fd, const char *name, mode_t mode, dev_t device)
 	return make(&(struct call){ mknod_it, dir_fd, name, .mode = mode, .device = device });
 }
 
+static int symlink_it(const struct call *call)
+{
+	return symlinkat(call->from, call->dir_fd, call->name);
+}
+
+int names_symlink(int dir_fd, const char *name, const char *target)
+{
+	return make(&(struct call){ symlink_it, dir_fd, name, .from = target });
+}
+
 static int link_it(const struct call *call)
 {
 	return linkat(AT_FDCWD, call->from, call->dir_fd, call->name, AT_SYMLINK_FOLLOW);

@@ -24,6 +24,7 @@ int names_open(int dir_fd, const char *name, int flags, mode_t mode); /* O_CREAT
 int names_mkdir(int dir_fd, const char *name, mode_t mode);
 int names_mkfifo(int dir_fd, const char *name, mode_t mode);
 int names_mknod(int dir_fd, const char *name, mode_t mode, dev_t device);
+int names_symlink(int dir_fd, const char *name, const char *target);
 /* Of what a descriptor refers to. */
 int names_link(int fd, int dir_fd, const char *name);
 /* renameat2(2) */

@@ -44,6 +44,7 @@ struct target;
 	LOSS(LANDLOCK, "landlock", "its confinement by a Landlock domain")                     \
 	LOSS(KEYRINGS, "keyrings", "keyrings of its own")                                      \
 	LOSS(INOTIFY_EVENTS, "inotify-events", "events of inotify that nobody has read")       \
+	LOSS(FANOTIFY_EVENTS, "fanotify-events", "events of fanotify that nobody has read")    \
 	LOSS(PRESSURE_EVENTS, "pressure-events", "events of pressure that nobody has polled")  \
 	LOSS(FUTURE_LOCKS, "future-locks", "what it said of memory to come with mlockall(2)")  \
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")  \

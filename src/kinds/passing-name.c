@@ -145,23 +145,33 @@ struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, c
 	return passing;
 }
 
-static int create_file(int dir_fd, const char *name)
+/* What `create` makes. */
+struct making {
+	int (*make)(const struct making *making, int dir_fd, const char *name);
+	dev_t device;
+	const char *target;
+};
+
+static int create_file(const struct making *making, int dir_fd, const char *name)
 {
+	(void)making;
 	return names_open(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 }
 
-static int create_fifo(int dir_fd, const char *name)
+static int create_fifo(const struct making *making, int dir_fd, const char *name)
 {
 	struct stat found;
 
+	(void)making;
 	if (names_mkfifo(dir_fd, name, 0600))
 		return -1;
 	autoclose int fd = openat(dir_fd, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
 	return fd >= 0 && fstat(fd, &found) == 0 && S_ISFIFO(found.st_mode) ? take_fd(&fd) : -1;
 }
 
-static int create_device(int dir_fd, const char *name, dev_t device)
+static int create_device(const struct making *making, int dir_fd, const char *name)
 {
+	const dev_t device = making->device;
 	struct stat found;
 
 	if (names_mknod(dir_fd, name, S_IFCHR | 0600, device))
@@ -174,17 +184,36 @@ static int create_device(int dir_fd, const char *name, dev_t device)
 		       : -1;
 }
 
-/* By `create_it`, or, without one, a device. */
+static int open_path(int dir_fd, const char *name, mode_t type)
+{
+	struct stat found;
+	autoclose int fd = openat(dir_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd >= 0 && fstat(fd, &found) == 0 && (found.st_mode & S_IFMT) == type ? take_fd(&fd)
+										     : -1;
+}
+
+static int create_symlink(const struct making *making, int dir_fd, const char *name)
+{
+	return names_symlink(dir_fd, name, making->target) ? -1 : open_path(dir_fd, name, S_IFLNK);
+}
+
+static int create_socket(const struct making *making, int dir_fd, const char *name)
+{
+	(void)making;
+	return names_mknod(dir_fd, name, S_IFSOCK | 0600, 0) ? -1
+							     : open_path(dir_fd, name, S_IFSOCK);
+}
+
 static struct passing_name *create(struct file_opener *opener, int dir_fd, const char *name,
-				   int (*create_it)(int dir_fd, const char *name), dev_t device,
-				   int *ret_fd)
+				   const struct making *making, int *ret_fd)
 {
 	struct passing_name *own = add_own(opener, dir_fd, false);
 	autoclose int fd = -1;
 
 	if (!own)
 		return NULL;
-	fd = create_it ? create_it(dir_fd, own->name) : create_device(dir_fd, own->name, device);
+	fd = making->make(making, dir_fd, own->name);
 	if (fd < 0)
 		return remove_own(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
@@ -196,19 +225,33 @@ static struct passing_name *create(struct file_opener *opener, int dir_fd, const
 struct passing_name *passing_file(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd)
 {
-	return create(opener, dir_fd, name, create_file, 0, ret_fd);
+	return create(opener, dir_fd, name, &(struct making){ create_file }, ret_fd);
 }
 
 struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const char *name,
 				  int *ret_fd)
 {
-	return create(opener, dir_fd, name, create_fifo, 0, ret_fd);
+	return create(opener, dir_fd, name, &(struct making){ create_fifo }, ret_fd);
 }
 
 struct passing_name *passing_device(struct file_opener *opener, int dir_fd, const char *name,
 				    dev_t device, int *ret_fd)
 {
-	return create(opener, dir_fd, name, NULL, device, ret_fd);
+	return create(opener, dir_fd, name, &(struct making){ create_device, .device = device },
+		      ret_fd);
+}
+
+struct passing_name *passing_symlink(struct file_opener *opener, int dir_fd, const char *name,
+				     const char *target, int *ret_fd)
+{
+	return create(opener, dir_fd, name, &(struct making){ create_symlink, .target = target },
+		      ret_fd);
+}
+
+struct passing_name *passing_socket(struct file_opener *opener, int dir_fd, const char *name,
+				    int *ret_fd)
+{
+	return create(opener, dir_fd, name, &(struct making){ create_socket }, ret_fd);
 }
 
 struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, const char *name)

@@ -23,6 +23,11 @@ struct passing_name *passing_fifo(struct file_opener *opener, int dir_fd, const 
 /* A device of characters, open read-write: nothing that opening does something to. */
 struct passing_name *passing_device(struct file_opener *opener, int dir_fd, const char *name,
 				    dev_t device, int *ret_fd);
+/* What has no more than a name, open by that alone (O_PATH). */
+struct passing_name *passing_symlink(struct file_opener *opener, int dir_fd, const char *name,
+				     const char *target, int *ret_fd);
+struct passing_name *passing_socket(struct file_opener *opener, int dir_fd, const char *name,
+				    int *ret_fd);
 /* Whatever is about to get the name (no directory), where nobody else gives one. */
 struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, const char *name);
 /* 0, also where it is gone, or -1 with errno: then it is tried again when all is undone. */

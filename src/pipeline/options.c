@@ -28,7 +28,7 @@ void pipeline_options_like_criu(struct pipeline_options *options, struct arena *
 {
 	texts_add(&options->external, arena, "pipe[]");
 	if (!options->force_lost)
-		options->force_lost = "keyrings,inotify-events";
+		options->force_lost = "keyrings,inotify-events,fanotify-events";
 }
 
 static int take_tcp_wishes(const struct pipeline_options *options, struct tcp_wishes *ret,

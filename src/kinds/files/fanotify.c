@@ -5,10 +5,12 @@
  *
  * Mounts and file systems are found in nestor's own mount namespace, or in one of the tree.
  *
- * Refused: events that nobody has read, as they cannot be put back (where all of a mount or file
- * system is watched, that is soon so by what nestor itself opens); permission events of mounts and
- * file systems, which nestor would wait for in vain while who answers is stopped; and marks of
- * mount namespaces.
+ * Events that nobody has read cannot be put back (where all of a mount or file system is watched,
+ * they are soon there by what nestor itself opens): refused while there are any, unless they may be
+ * lost (--force-lost), which nothing tells the group. Who waits for permission cannot be stopped.
+ *
+ * Refused: permission events of mounts and file systems, which nestor would wait for in vain while
+ * who answers is stopped; and marks of mount namespaces.
  */
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
@@ -18,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
+#include "collect/losses.h"
 #include "kernel/made-as.h"
 #include "kernel/mountinfo.h"
 
@@ -65,8 +68,15 @@ static int check_unread(const struct open_file *file, struct error *err)
 				  file->what);
 	if (!size)
 		return 0;
+	if (loss_is_accepted(file->target->collect, LOSS_FANOTIFY_EVENTS)) {
+		loss_add(file->target, file->target->living, LOSS_FANOTIFY_EVENTS,
+			 "has not read them");
+		return 0;
+	}
 	fail(err, ERR_UNSUPPORTED_FILE, "%s has events that nobody has read", file->what);
-	fail_hint(err, "try again when the task has read them");
+	fail_hint(err, "try again when the task has read them; --force-lost fanotify-events dumps "
+		       "without, and nothing tells it");
+	fail_option(err, "--force-lost", "fanotify-events");
 	return fail_passing(err);
 }
 

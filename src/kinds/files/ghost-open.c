@@ -262,6 +262,17 @@ static struct passing_name *take_by_mknod(struct making *making, int dir_fd, con
 			      &making->fd);
 }
 
+static struct passing_name *take_by_symlink(struct making *making, int dir_fd, const char *name)
+{
+	return passing_symlink(making->opener, dir_fd, name,
+			       ghost_entry(making->ghost)->symlnk_target, &making->fd);
+}
+
+static struct passing_name *take_by_socket(struct making *making, int dir_fd, const char *name)
+{
+	return passing_socket(making->opener, dir_fd, name, &making->fd);
+}
+
 static struct passing_name *take_by_link(struct making *making, int dir_fd, const char *name)
 {
 	struct passing_name *taken = passing_link(making->opener, dir_fd, name, making->fd);
@@ -310,6 +321,10 @@ static int make_inode(struct making *making, struct error *err)
 		return take_name(making, link, take_by_mkfifo, name, err);
 	if (S_ISCHR(ghost_entry(making->ghost)->mode))
 		return take_name(making, link, take_by_mknod, name, err);
+	if (S_ISLNK(ghost_entry(making->ghost)->mode))
+		return take_name(making, link, take_by_symlink, name, err);
+	if (S_ISSOCK(ghost_entry(making->ghost)->mode))
+		return take_name(making, link, take_by_socket, name, err);
 	const FileEntry *maker = find_maker(making);
 	if (maker)
 		return make_linkable(making, link, maker->reg, err);
@@ -320,13 +335,22 @@ static int make_inode(struct making *making, struct error *err)
 	return take_name(making, link, take_by_create, name, err);
 }
 
+/* Also by a name alone, which fchmod(2) does not take. */
+static int change_mode(int fd, mode_t mode)
+{
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+	return chmod(self, mode);
+}
+
 static int set_attributes(struct making *making, struct error *err)
 {
 	const GhostFileEntry *entry = ghost_entry(making->ghost);
 
 	/* The owner first: a change of it clears the set-id bits (chown(2)). */
-	if (fchown(making->fd, entry->uid, entry->gid) < 0 ||
-	    fchmod(making->fd, entry->mode & 07777) < 0)
+	if (fchownat(making->fd, "", entry->uid, entry->gid, AT_EMPTY_PATH) < 0 ||
+	    (!S_ISLNK(entry->mode) && change_mode(making->fd, entry->mode & 07777) < 0))
 		return fail_errno(err, ERR_IO, "cannot set owner and mode of the unlinked file %s",
 				  making->path);
 	return inode_attributes_set(entry->attributes, making->fd, making->path, err);
@@ -343,7 +367,7 @@ static int set_times(struct making *making, struct error *err)
 		{ (time_t)entry->atim->tv_sec, (long)(entry->atim->tv_usec % 1000000) * 1000 },
 		{ (time_t)entry->mtim->tv_sec, (long)(entry->mtim->tv_usec % 1000000) * 1000 },
 	};
-	if (futimens(making->fd, times) < 0)
+	if (utimensat(making->fd, "", times, AT_EMPTY_PATH) < 0)
 		return fail_errno(err, ERR_IO, "cannot set the times of the unlinked file %s",
 				  making->path);
 	return inode_attributes_set_flags(entry->attributes, making->fd, making->path, err);
@@ -456,6 +480,14 @@ static int be_alone(const struct making *making, const RegFileEntry *reg, int *f
 	return 0;
 }
 
+static int reopen_path(int path_fd, int flags)
+{
+	char self[64];
+
+	snprintf(self, sizeof self, "/proc/self/fd/%d", path_fd);
+	return open(self, flags | O_CLOEXEC);
+}
+
 static int open_description(struct making *making, const RegFileEntry *reg, struct error *err)
 {
 	struct stat inode, found;
@@ -470,10 +502,12 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 	if (!link)
 		return -1;
 	int flags = regular_open_flags(reg);
+	bool is_link = S_ISLNK(ghost_entry(making->ghost)->mode);
 	if (S_ISFIFO(ghost_entry(making->ghost)->mode))
 		flags &= ~O_DIRECT; /* packets: set by fcntl only */
-	autoclose int named = openat(link->dir_fd, link->name,
-				     (flags & O_PATH ? flags : O_PATH | O_NOFOLLOW) | O_CLOEXEC);
+	autoclose int named =
+		openat(link->dir_fd, link->name,
+		       (flags & O_PATH && !is_link ? flags : O_PATH | O_NOFOLLOW) | O_CLOEXEC);
 	if (named < 0 || fstat(named, &found) < 0 || fstat(making->fd, &inode) < 0)
 		return fail_errno(err, ERR_IO, "cannot open the unlinked file %s", reg->name);
 	/* In a directory that others may write to, the name may have become theirs. */
@@ -482,8 +516,10 @@ static int open_description(struct making *making, const RegFileEntry *reg, stru
 			    "%s was replaced while the unlinked file was made again", reg->name);
 	if (reg->has_alone && be_alone(making, reg, &named, err))
 		return -1;
+	/* By what leads to it, a symbolic link is not followed without being told so either. */
 	if (flags & O_PATH)
-		return take_fd(&named);
+		return is_link && !(flags & O_NOFOLLOW) ? reopen_path(named, flags)
+							: take_fd(&named);
 	autoclose int fd =
 		flags & O_NOFOLLOW && !reg->has_alone
 			? openat(link->dir_fd, link->name, flags | O_NONBLOCK | O_CLOEXEC)

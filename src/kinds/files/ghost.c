@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Collecting open files whose last name is gone (regular files, directories, devices without a
- * state, and named pipes, whose content is a matter of fifo.c). Attributes (inode-attributes.h) and
+ * state, and named pipes, whose content is a matter of fifo.c; symbolic links, and names of sockets
+ * that are no more, which are open by path alone). Attributes (inode-attributes.h) and
  * content go into ghost-file-<id>.img, once per inode (ghost-content.c).
  * Each description of the file is remapped to it, and keeps the path it had.
  *
@@ -31,8 +32,12 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <stdio.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 /* Bit of the remap target in images without a remap type. */
 #define GHOST_BIT (UINT32_C(1) << 31)
@@ -225,7 +230,55 @@ static bool can_be_unlinked(mode_t mode, dev_t device)
 {
 	if (S_ISCHR(mode))
 		return named_file_is_plain_device(device) && !kernel_log_is(device);
-	return S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode);
+	return S_ISREG(mode) || S_ISDIR(mode) || S_ISFIFO(mode) || S_ISLNK(mode) || S_ISSOCK(mode);
+}
+
+/*
+ * By its name, which leads to nobody but whoever is bound to that inode. Of datagrams, so that
+ * nobody is told: 1, 0 or -1 with errno.
+ */
+static int has_socket(int path_fd)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	autoclose int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d", path_fd);
+	if (fd < 0)
+		return -1;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+		return 1;
+	return errno == ECONNREFUSED ? 0 : errno == EPROTOTYPE || errno == EPERM ? 1 : -1;
+}
+
+/* What is known by its name alone. */
+static int look_at_name(const struct open_file *file, GhostFileEntry *entry, struct error *err)
+{
+	char target[PATH_MAX];
+
+	if (!S_ISLNK(entry->mode) && !S_ISSOCK(entry->mode))
+		return 0;
+	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
+	if (fd < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at %s", file->what);
+	if (S_ISLNK(entry->mode)) {
+		ssize_t length = readlinkat(fd, "", target, sizeof target);
+		if (length <= 0 || length == sizeof target)
+			return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read the link",
+					  file->what);
+		entry->symlnk_target =
+			arena_printf(file->target->collect->arena, "%.*s", (int)length, target);
+		return 0;
+	}
+	int bound = has_socket(fd);
+	if (bound < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot tell whether it is a socket's", file->what);
+	return bound ? fail(err, ERR_UNSUPPORTED_FILE,
+			    "%s: the removed name of a socket that is there, by which somebody "
+			    "could "
+			    "connect",
+			    file->what)
+		     : 0;
 }
 
 /* What is mounted in a user namespace has none that anybody could open. */
@@ -404,6 +457,8 @@ static int collect_inode(const struct open_file *file, const RegFileEntry *reg, 
 		return -1;
 	struct known_ghost *ghost = arena_new(collect->arena, struct known_ghost);
 	GhostFileEntry *entry = new_record(collect->snapshot, stat);
+	if (look_at_name(file, entry, err))
+		return -1;
 	*ghost = (struct known_ghost){
 		NULL, stat->st_dev, mount, ++known->last_id, collect_keep_file(file), reg, entry
 	};
@@ -508,6 +563,13 @@ int ghost_check(const struct snapshot *snapshot, const FileEntry *entry, struct 
 	mode_t mode = ghost_entry(ghost)->mode;
 	if (!can_be_unlinked(mode, ghost_entry(ghost)->rdev))
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "the unlinked file %s is a special file",
+			    entry->reg->name);
+	const char *target = ghost_entry(ghost)->symlnk_target;
+	if (S_ISLNK(mode) && (!target || !*target || strlen(target) >= PATH_MAX))
+		return fail(err, ERR_IMAGE_INVALID, "the unlinked link %s leads nowhere",
+			    entry->reg->name);
+	if ((S_ISLNK(mode) || S_ISSOCK(mode)) && !(entry->reg->flags & O_PATH))
+		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s cannot be opened",
 			    entry->reg->name);
 	if (entry->reg->name[strlen(entry->reg->name) - 1] == '/')
 		return fail(err, ERR_IMAGE_INVALID, "the unlinked file %s has no usable name",

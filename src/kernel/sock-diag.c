@@ -378,6 +378,31 @@ int tcp_waiting_find(uint32_t family, uint32_t port, struct arena *arena,
 	return 0;
 }
 
+static int count_one(const void *bytes, size_t size, void *data)
+{
+	uint32_t *count = data;
+
+	(void)bytes;
+	(void)size;
+	++*count;
+	return 0;
+}
+
+int tcp_handshakes_count(uint32_t family, uint32_t port, uint32_t *ret_count)
+{
+	enum { NEW_SYN_RECV = 12 /* TCP_NEW_SYN_RECV, include/net/tcp_states.h */ };
+	const struct inet_diag_req_v2 request = {
+		.sdiag_family = (uint8_t)family,
+		.sdiag_protocol = IPPROTO_TCP,
+		.idiag_states = 1 << TCP_SYN_RECV | 1 << NEW_SYN_RECV,
+		.id = { .idiag_sport = htons((uint16_t)port),
+			.idiag_cookie = { INET_DIAG_NOCOOKIE, INET_DIAG_NOCOOKIE } },
+	};
+
+	*ret_count = 0;
+	return sock_diag_dump(-1, &request, sizeof request, count_one, ret_count);
+}
+
 /* ---- TCP sockets with keys ---- */
 
 struct signed_search {

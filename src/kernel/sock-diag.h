@@ -85,6 +85,12 @@ int tcp_waiting_find(uint32_t family, uint32_t port, struct arena *arena,
 		     struct tcp_waiting_list *ret, struct error *err);
 
 /*
+ * How many handshakes with listeners at a port of the network namespace of the calling thread are
+ * not complete, for these. -1 with errno.
+ */
+int tcp_handshakes_count(uint32_t family, uint32_t port, uint32_t *ret_count);
+
+/*
  * TCP sockets of a network namespace (-1: ours) that sign what they send (TCP_MD5SIG), by their
  * inodes; -1 with errno. The kernel tells those who may administrate that network (CAP_NET_ADMIN).
  */

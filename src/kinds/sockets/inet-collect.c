@@ -203,6 +203,34 @@ static int collect_unread(int fd, InetSkEntry *sk, const char *what, struct erro
 	return 0;
 }
 
+/*
+ * Who has connected to a listener that waits for something to be sent (TCP_DEFER_ACCEPT) knows
+ * nothing of that, while the listener has no connection: what is sent then would meet nobody.
+ */
+static int refuse_deferred(struct collect *collect, int fd, const InetSkEntry *sk, const char *what,
+			   struct error *err)
+{
+	int seconds = 0;
+	socklen_t length = sizeof seconds;
+	uint32_t count = 0;
+
+	if (getsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &seconds, &length) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot read TCP_DEFER_ACCEPT",
+				  what);
+	if (!seconds || tcp_wishes(collect)->skip_in_flight)
+		return 0;
+	if (tcp_handshakes_count(sk->family, sk->src_port, &count) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "%s: cannot tell who has connected to it (sock_diag)", what);
+	if (!count)
+		return 0;
+	fail(err, ERR_UNSUPPORTED_FILE,
+	     "%s has clients of which nothing has come yet, and waits for that "
+	     "(TCP_DEFER_ACCEPT; --skip-in-flight leaves them out)",
+	     what);
+	return fail_passing(err);
+}
+
 static int collect_tcp_state(struct collect *collect, int fd, InetSkEntry *sk,
 			     uint32_t *ret_waiting, const char *what, struct error *err)
 {
@@ -215,7 +243,7 @@ static int collect_tcp_state(struct collect *collect, int fd, InetSkEntry *sk,
 	if (sk->state == TCP_LISTEN) {
 		sk->backlog = info.tcpi_sacked; /* tcp_get_info, net/ipv4/tcp.c */
 		*ret_waiting = info.tcpi_unacked;
-		return 0;
+		return refuse_deferred(collect, fd, sk, what, err);
 	}
 	if (sk->state != TCP_CLOSE && inet_is_mptcp(sk))
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is connected by MPTCP", what);

@@ -17,13 +17,13 @@
  * it and takes it back no more; it means nothing there.
  *
  * Refused: what was shut down before it was connected, handshakes under way, also those that only
- * begin with what is sent first (TCP_FASTOPEN_CONNECT), unless they are to be left out
- * (--skip-in-flight), connections of MPTCP, SCTP, sockets with keys (TCP_MD5SIG, TCP_AO) or an
- * upper layer in the kernel (TLS). Connections that wait to be accepted: inet-waiting.c, which says
- * which of them are refused. Datagrams that wait: udp-queue.c. Raw sockets and those of ICMP:
- * inet-raw.c; packets that wait in these are lost, and warned of. A program that chooses among
- * sockets that share a port (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused where it can be seen:
- * inet-chooser.c.
+ * begin with what is sent first (TCP_FASTOPEN_CONNECT) or end with it (TCP_DEFER_ACCEPT), unless
+ * they are to be left out (--skip-in-flight), connections of MPTCP, SCTP, sockets with keys
+ * (TCP_MD5SIG, TCP_AO) or an upper layer in the kernel (TLS). Connections that wait to be accepted:
+ * inet-waiting.c, which says which of them are refused. Datagrams that wait: udp-queue.c. Raw
+ * sockets and those of ICMP: inet-raw.c; packets that wait in these are lost, and warned of. A
+ * program that chooses among sockets that share a port (SO_ATTACH_REUSEPORT_CBPF, _EBPF) is refused
+ * where it can be seen: inet-chooser.c.
  */
 #include "kinds/sockets/inet.h"
 

@@ -46,11 +46,15 @@ static int wait_by_epoll(void *data)
 {
 	int epoll = *(int *)data;
 	struct epoll_event event = { 0 };
+	int n;
 
 	scenario_mark("epolls");
-	scenario_check(epoll_wait(epoll, &event, 1, -1) == 1 && event.events == EPOLLIN &&
-			       event.data.u32 == 7,
-		       "epoll: %#x", event.events);
+	/* A dump that fails may interrupt it. */
+	do
+		n = epoll_wait(epoll, &event, 1, -1);
+	while (n < 0 && errno == EINTR);
+	scenario_check(n == 1 && event.events == EPOLLIN && event.data.u32 == 7, "epoll: %#x",
+		       event.events);
 	return 0;
 }
 

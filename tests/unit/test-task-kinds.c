@@ -293,6 +293,36 @@ static void calls_are_dispatched_by_a_byte(void **state)
 	see_checked(fixture, &syscall_dispatch_kind, false);
 }
 
+/* The lowest and the highest that there is, and what is beyond. */
+static void numbers_are_in_their_ranges(void **state)
+{
+	struct fixture *fixture = *state;
+	TaskCoreEntry *tc = fixture->tc;
+
+	tc->has_oom_score_adj = true;
+	for (int32_t at = -1001; at <= 1001; at += at == -1000 ? 2000 : 1) {
+		tc->oom_score_adj = at;
+		see_checked(fixture, &oom_score_kind, at >= -1000 && at <= 1000);
+	}
+	tc->has_autogroup_nice = true;
+	for (int32_t nice = -21; nice <= 20; nice++) {
+		tc->autogroup_nice = nice;
+		see_checked(fixture, &autogroup_kind, nice >= -20 && nice <= 19);
+	}
+	for (uint32_t signal = 0; signal <= 65; signal++) {
+		fixture->thread->pdeath_sig = signal;
+		see_checked(fixture, &parent_death_signal_kind, signal <= 64);
+	}
+	for (uint32_t bit = 0; bit < 32; bit++) {
+		tc->coredump_filter = UINT32_C(1) << bit;
+		see_checked(fixture, &coredump_filter_kind, bit < 9);
+	}
+	tc->personality = UINT32_MAX;
+	see_checked(fixture, &personality_kind, false);
+	tc->personality = UINT32_MAX - 1;
+	see_checked(fixture, &personality_kind, true);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -308,6 +338,7 @@ int main(void)
 		TEST(scheduling_is_possible),
 		TEST(places_of_threads_are_possible),
 		TEST(calls_are_dispatched_by_a_byte),
+		TEST(numbers_are_in_their_ranges),
 	};
 #undef TEST
 

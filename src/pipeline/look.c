@@ -36,8 +36,7 @@ static int look_once(const struct pipeline_options *options, struct arena *arena
 	collect->looking = true;
 	int failed = collect_look_tree(collect, err) || collect_read(collect, err) ||
 		     collect_read_complete(collect, err);
-	kept_fd_close(&collect->pidfd);
-	kernel_memory_close(&collect->kernel_memory);
+	collect_files_done(collect);
 	return failed ? -1 : 0;
 }
 

@@ -2,14 +2,15 @@
 /*
  * A file that was opened by a name that is gone, and has another one: who writes a file and gives
  * it its name by link and unlink, as sem_open(3) does. The other name is looked for where the first
- * one was, as a link is where it is easily made, and then by the handle of the file, on any mount
- * that shows its file system; nothing is added to the file system for a dump. Found nowhere there,
- * it is refused. What was removed in an overlay, and has but the links that it
- * has in a lower layer, has none: it is carried (ghost.c).
+ * one was, or in the nearest directory above that is left, as a link is where it is easily made,
+ * and then by the handle of the file, on any mount that shows its file system; nothing is added to
+ * the file system for a dump. Found nowhere there, it is refused. What was removed in an overlay,
+ * and has but the links that it has in a lower layer, has none: it is carried (ghost.c).
  *
  * In the images the description has its first name, and is remapped (LINKED) to a file record of
  * the other. At a restore the file gets the first name again for the moment in which it is opened,
- * so that it shows as what it was; if somebody has taken that, the other one has to do.
+ * so that it shows as what it was, and so do directories on the way that are gone; if somebody has
+ * taken that, the other one has to do.
  */
 #include "kinds/files/linked.h"
 
@@ -34,18 +35,57 @@
 
 /* ---- Dump ---- */
 
-/* In a mount namespace of the tree it is looked for on the mount that the file is on. */
-static DIR *open_directory_of(const struct open_file *file, const char *path, RegFileEntry *reg)
+static DIR *open_on_mount(const struct open_file *file, const char *path, RegFileEntry *reg)
 {
 	uint32_t mount_id;
 	char self[64];
 	autoclose int fd = mount_open_directory(file, path, &mount_id);
 
 	if (fd < 0)
-		return errno_tells_nothing(errno) ? NULL : listing_open(AT_FDCWD, path);
+		return NULL;
 	reg->mnt_id = (int32_t)mount_id;
 	snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
 	return listing_open(AT_FDCWD, self);
+}
+
+static DIR *open_here(const struct open_file *file, const char *path, RegFileEntry *reg)
+{
+	(void)file;
+	(void)reg;
+	return listing_open(AT_FDCWD, path);
+}
+
+static char *above(struct arena *arena, const char *path)
+{
+	char *directory = arena_string(arena, path);
+	char *slash = strrchr(directory, '/');
+
+	slash[slash == directory] = '\0';
+	return directory;
+}
+
+/*
+ * The directory of the name, or the nearest above that is left. In a mount namespace of the tree it
+ * is looked for on the mount that the file is on.
+ */
+static DIR *open_nearest(const struct open_file *file, RegFileEntry *reg, char **ret_directory)
+{
+	struct arena *arena = file->target->collect->arena;
+	DIR *(*const open_it[])(const struct open_file *, const char *,
+				RegFileEntry *) = { open_on_mount, open_here };
+
+	for (int way = 0; way < 2; way++) {
+		*ret_directory = above(arena, reg->name);
+		for (;;) {
+			DIR *entries = open_it[way](file, *ret_directory, reg);
+			if (entries || errno_tells_nothing(errno))
+				return entries;
+			if (!(*ret_directory)[1])
+				break;
+			*ret_directory = above(arena, *ret_directory);
+		}
+	}
+	return NULL;
 }
 
 /*
@@ -86,7 +126,7 @@ static int find_elsewhere(const struct open_file *file, int directory_fd, char *
 	} own = { .handle.handle_bytes = MAX_HANDLE_SZ };
 	struct watched_place place = { file->stat.st_dev, file->stat.st_ino, &own.handle, 0 };
 	uint32_t mount_id = 0;
-	int unused, can_link = directory_fd < 0 ? 0 : ghost_names_can_link(file, directory_fd);
+	int unused, can_link = ghost_names_can_link(file, directory_fd);
 	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
 
 	if (can_link < 0 || fd < 0)
@@ -111,11 +151,12 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 {
 	struct collect *collect = file->target->collect;
 	struct snapshot *snapshot = collect->snapshot;
-	char *directory = arena_string(collect->arena, entry->reg->name);
-	char *slash = strrchr(directory, '/');
+	char *directory;
+	autoclosedir DIR *entries = open_nearest(file, entry->reg, &directory);
 
-	slash[slash == directory] = '\0';
-	autoclosedir DIR *entries = open_directory_of(file, directory, entry->reg);
+	if (!entries)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look for another name of it",
+				  file->what);
 	char *name = find_name(collect->arena, entries, directory, &file->stat);
 	if (!name && errno && errno != ENOENT)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
@@ -128,9 +169,7 @@ int linked_collect(const struct open_file *file, const FileEntry *entry, struct 
 	if (lower)
 		return ghost_collect(file, entry, -1, err);
 	int32_t mount_id = entry->reg->mnt_id;
-	int found =
-		name ? 1
-		     : find_elsewhere(file, entries ? dirfd(entries) : -1, &name, &mount_id, err);
+	int found = name ? 1 : find_elsewhere(file, dirfd(entries), &name, &mount_id, err);
 	if (found < 0)
 		return -1;
 	if (!found)
@@ -172,17 +211,70 @@ const RegFileEntry *linked_of(const struct snapshot *snapshot, const FileEntry *
 	return other && other->type == FD_TYPES__REG ? other->reg : NULL;
 }
 
-static int open_directory(const struct file_opener *opener, const RegFileEntry *reg,
-			  const char **ret_name)
+/* A directory that was made for the moment. */
+struct made {
+	struct made *next; /* made before this one */
+	struct passing_name *name;
+	int parent_fd;
+};
+
+static int open_directory(struct file_opener *opener, const RegFileEntry *reg,
+			  const char **ret_name, struct made **made);
+
+static int make_directory(struct file_opener *opener, const RegFileEntry *reg, struct made **made)
 {
-	RegFileEntry above = *reg;
+	struct error unknown = { 0 };
+	struct stat there, found;
+	const char *name;
+	autoclose int parent_fd = open_directory(opener, reg, &name, made);
+	autoclose int write_fd =
+		parent_fd < 0 ? -1 : ghost_names_place(opener, reg, parent_fd, &unknown);
+	autoclose int own_fd = -1;
+
+	if (write_fd < 0)
+		return -1;
+	struct passing_name *taken = passing_directory(opener, write_fd, name, &own_fd);
+	if (!taken)
+		return -1;
+	struct made *new = arena_new(opener->arena, struct made);
+	*new = (struct made){ *made, taken, take_fd(&write_fd) };
+	*made = new;
+	autoclose int fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &found) < 0 || fstat(own_fd, &there) < 0)
+		return -1;
+	errno = EEXIST;
+	return found.st_ino == there.st_ino && found.st_dev == there.st_dev ? take_fd(&fd) : -1;
+}
+
+/* The last made one first; -1 with errno of the first that stays. */
+static int remove_made(struct made *made)
+{
+	int failure = 0;
+
+	for (; made; made = made->next) {
+		if (passing_remove(made->name) < 0 && !failure)
+			failure = errno;
+		close(made->parent_fd);
+	}
+	errno = failure;
+	return failure ? -1 : 0;
+}
+
+/* Of the name; what is not there is made. -1 with errno. */
+static int open_directory(struct file_opener *opener, const RegFileEntry *reg,
+			  const char **ret_name, struct made **made)
+{
+	RegFileEntry above_it = *reg;
 	char *slash = strrchr(reg->name, '/');
 
 	*ret_name = slash ? slash + 1 : reg->name;
-	above.name = arena_printf(opener->arena, "/%.*s", slash ? (int)(slash - reg->name) : 0,
-				  reg->name);
-	above.name += above.name[1] == '/';
-	return regular_open_path(opener, &above, O_PATH | O_DIRECTORY);
+	above_it.name = arena_printf(opener->arena, "/%.*s", slash ? (int)(slash - reg->name) : 0,
+				     reg->name);
+	above_it.name += above_it.name[1] == '/';
+	int fd = regular_open_path(opener, &above_it, O_PATH | O_DIRECTORY);
+	return fd < 0 && errno == ENOENT && above_it.name[1]
+		       ? make_directory(opener, &above_it, made)
+		       : fd;
 }
 
 /* ENOENT: it is another one. */
@@ -215,15 +307,14 @@ static bool is_no_place(int failure)
 	       failure == EXDEV || failure == EMLINK;
 }
 
-/* 1 where it cannot have that name. */
-static int open_by_first_name(struct file_opener *opener, const RegFileEntry *reg, int flags,
-			      int other_fd, int *ret_fd, struct error *err)
+static int link_and_open(struct file_opener *opener, const RegFileEntry *reg, int flags,
+			 int other_fd, struct made **made, int *ret_fd, struct error *err)
 {
 	const char *name;
-	autoclose int dir_fd = open_directory(opener, reg, &name);
+	autoclose int dir_fd = open_directory(opener, reg, &name, made);
 
 	if (dir_fd < 0)
-		return errno == ENOENT || errno == ENOTDIR
+		return errno == ENOENT || errno == ENOTDIR || is_no_place(errno)
 			       ? 1
 			       : fail_errno(err, ERR_IO, "cannot open the directory of %s",
 					    reg->name);
@@ -245,6 +336,19 @@ static int open_by_first_name(struct file_opener *opener, const RegFileEntry *re
 		return errno == ENOENT ? 1 : fail_errno(err, ERR_IO, "cannot open %s", reg->name);
 	*ret_fd = take_fd(&fd);
 	return 0;
+}
+
+/* 1 where it cannot have that name. */
+static int open_by_first_name(struct file_opener *opener, const RegFileEntry *reg, int flags,
+			      int other_fd, int *ret_fd, struct error *err)
+{
+	struct made *made = NULL;
+	int failed = link_and_open(opener, reg, flags, other_fd, &made, ret_fd, err);
+
+	if (remove_made(made) < 0 && failed >= 0)
+		return fail_errno(err, ERR_IO, "cannot remove the directory of %s again",
+				  reg->name);
+	return failed;
 }
 
 /* Of other records it is not known. */

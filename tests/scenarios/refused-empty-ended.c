@@ -6,6 +6,7 @@
  * arguments: gone shut open
  * flavours: flat three
  * needs: kernel_memory
+ * unseen: what waits in unix sockets is looked at once the tree is stopped
  * options: --timeout 1
  * refused: unsupported-file
  */

@@ -8,11 +8,12 @@
  *	the same namespace, a named pipe of the host that was removed, a file that has another
  *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
  *	a FUSE, also one that only somebody else may enter, an overlay whose index has files, or
- *	is for NFS, of layers in memory, a directory in /proc of a process that is gone
+ *	is for NFS, of layers in memory, a directory in /proc of a process that is gone,
+ *	a root below a mount over it, from which other mounts are seen
  * flavours: flat three
  * needs: initial-user-namespace
  * arguments: autofs directory overlay process unbindable socket
- *	fifo named large pinned sharing fuse foreign indexed exported gone
+ *	fifo named large pinned sharing fuse foreign indexed exported gone below
  * refused: unsupported-mount
  */
 #include "scenario.h"
@@ -212,6 +213,16 @@ static int pin(void)
 	return result;
 }
 
+/* What is bound there has none of the mounts below. */
+static int cover_root(void)
+{
+	return mkdir("place/under", 0755) || mount("none", "place/under", "tmpfs", 0, NULL) ||
+			       mount("/", "place", NULL, MS_BIND, NULL) ||
+			       mount("place", "/", NULL, MS_MOVE, NULL)
+		       ? -1
+		       : 0;
+}
+
 static int inside(void *unused)
 {
 	(void)unused;
@@ -232,13 +243,19 @@ static int inside(void *unused)
 		     : strcmp(what, "fuse") == 0       ? mount_fuse()
 		     : strcmp(what, "foreign") == 0    ? mount_fuse()
 		     : strcmp(what, "gone") == 0       ? mount_of_gone()
+		     : strcmp(what, "below") == 0      ? cover_root()
 		     : strcmp(what, "indexed") == 0    ? mount_with_index("index=on")
 		     : strcmp(what, "exported") == 0   ? mount_with_index("nfs_export=on,index=on")
 						       : mount_overlay();
 	scenario_need(result == 0, "%s: %s", what, strerror(errno));
 	scenario_mark("inside");
 	scenario_wait_restored();
-	scenario_check(umount2("place", MNT_DETACH) == 0, "it is not there: %s", strerror(errno));
+	if (strcmp(what, "below") == 0)
+		scenario_check(umount2("place/under", MNT_DETACH) == 0, "what is below is gone: %s",
+			       strerror(errno));
+	else
+		scenario_check(umount2("place", MNT_DETACH) == 0, "it is not there: %s",
+			       strerror(errno));
 	return 0;
 }
 

@@ -201,6 +201,12 @@ int mount_find_uncopied(const struct live_namespace *namespace_, int fd, const c
  * `found` is called for a namespace that shows the same as each.
  */
 int mount_unmounted_find(struct collect *collect, mount_found *found, struct error *err);
+/*
+ * below-root.c: something that a task has on a mount which none of the namespaces shows (O_PATH).
+ * Is that in the task's one, covered at the root, and is more seen from there than from the top? 1,
+ * 0, or -1.
+ */
+int mount_is_below_root(struct collect *collect, struct target *target, int fd, struct error *err);
 /* Why what is on such a mount is refused: "is on a mount that ..." */
 const char *mount_unmounted_why(const struct mount_survey *survey, int64_t mount_id);
 /* unmounted-copy.c: 1, and a namespace with a copy of a mount that shows what it showed; 0; -1. */

@@ -363,13 +363,35 @@ static int make(struct collect *collect, const struct reference *reference,
 	return mark(namespace_, unmounted, err) ? collect_pass(collect, err) : 0;
 }
 
+/* Files stay files wherever they are opened. 1 where it is, 0, or -1 */
+static int refuse_below_root(struct collect *collect, const struct reference *reference,
+			     struct error *err)
+{
+	if (!reference->is_directory)
+		return 0;
+	autoclose int fd = target_open(reference->target, reference->name, O_PATH);
+	if (fd < 0)
+		return judge(reference->name, err);
+	int below = mount_is_below_root(collect, reference->target, fd, err);
+	if (below <= 0)
+		return below;
+	fail(err, ERR_UNSUPPORTED_MOUNT,
+	     "%s of pid %d is on a mount that is below what is mounted over the root of its mount "
+	     "namespace, and what is seen from there would be lost",
+	     reference->name, reference->target->pid);
+	return collect_pass(collect, err) ? -1 : 1;
+}
+
 /* 1 where the mount is made, or refused; 0; -1 */
 static int find_by(struct collect *collect, const struct met_mount *mount,
 		   const struct reference *reference, mount_found *found, struct error *err)
 {
 	struct unmounted unmounted;
-	int needed = needs_mount(collect, mount, reference, &unmounted, err);
+	int refused = refuse_below_root(collect, reference, err);
 
+	if (refused)
+		return refused;
+	int needed = needs_mount(collect, mount, reference, &unmounted, err);
 	if (needed <= 0)
 		return needed;
 	unmounted.holders = innermost(mount, err);

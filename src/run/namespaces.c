@@ -210,7 +210,9 @@ int run_fill_namespace(struct run *run, const struct namespace *namespace_, stru
 
 	if (is_found(run, namespace_))
 		return 0;
-	if (visit(&there, NULL, 0, err))
+	run->opener.plain_namespaces = run_plain_namespaces(run);
+	if ((making.kind->join_late && making.kind->join_late(&run->opener, namespace_, err)) ||
+	    visit(&there, NULL, 0, err))
 		return fail_while(err, "filling %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
 	return 0;

@@ -3,11 +3,11 @@
  * name: refused-networks
  * promise: what a network namespace has that does not come back is refused by name: filters of
  *	packets with actions, rules of IPsec, also for what has none, endpoints of MPTCP,
- *	namespaces of IOAM, objects that count packets, programs that see packets first; and it
- *	stays as it is
+ *	namespaces of IOAM, objects that count packets, programs that see packets first, two
+ *	with an interface above one of the other; and it stays as it is
  * flavours: flat three
  * needs: initial-user-namespace program:ip program:tc
- * arguments: actions ipsec ipsec-default mptcp ioam accounting xdp
+ * arguments: actions ipsec ipsec-default mptcp ioam accounting xdp circle
  * refused: unsupported-namespace
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
@@ -22,6 +22,7 @@
 #include <linux/rtnetlink.h>
 #include <sched.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -46,6 +47,7 @@ static const struct {
 	{ "ioam", "ip ioam namespace add 3", "ip ioam namespace show; echo that" },
 	{ "accounting", NULL, "ip link show ve0" },
 	{ "xdp", NULL, "ip link show ve0 | sed 's/ qlen.*//'" },
+	{ "circle", NULL, "ip link show ve0 | sed 's/ qlen.*//'" },
 };
 
 static bool send_request(int protocol, const void *request, size_t size)
@@ -109,8 +111,38 @@ static bool add_counting_object(void)
 	return send_request(NETLINK_NETFILTER, &request, sizeof request);
 }
 
+static bool is_given(const char *lower, const char *name, pid_t pid)
+{
+	char command[100];
+
+	snprintf(command, sizeof command, "ip link add link %s name %s netns %d type macvlan",
+		 lower, name, (int)pid);
+	return system(command) == 0;
+}
+
+static int other(void *unused)
+{
+	(void)unused;
+	scenario_need(system("ip link add two type veth peer name three") == 0 &&
+			      is_given("two", "four", getppid()),
+		      "nothing is above the other one");
+	scenario_mark("other");
+	scenario_wait_restored();
+	return 0;
+}
+
+static bool stand_on_each_other(void)
+{
+	pid_t pid = scenario_child_in(CLONE_NEWNET, other, NULL);
+
+	scenario_wait_mark("other");
+	return is_given("ve0", "one", pid);
+}
+
 static bool make_without_program(const char *name)
 {
+	if (strcmp(name, "circle") == 0)
+		return stand_on_each_other();
 	return strcmp(name, "xdp") == 0 ? attach_program() : add_counting_object();
 }
 

@@ -375,8 +375,8 @@ void request_put_kind(struct request *request, const struct link *link)
 	request_end_nested(request, info);
 }
 
-static int make_link(struct netlink *netlink, const struct link *link, const struct link *peer,
-		     uint32_t id, struct error *err)
+int link_make(struct netlink *netlink, const struct link *link, const struct link *peer,
+	      uint32_t id, struct error *err)
 {
 	struct request request;
 
@@ -384,8 +384,9 @@ static int make_link(struct netlink *netlink, const struct link *link, const str
 	if (peer) {
 		request_put_pair(&request, link, peer, peer->info->ifi_index, -1);
 	} else {
-		if (netlink_number(link_attribute(link, IFLA_LINK)) !=
-		    (uint32_t)link->info->ifi_index)
+		/* Elsewhere another one may have the same index. */
+		if (link_is_across(link) || netlink_number(link_attribute(link, IFLA_LINK)) !=
+						    (uint32_t)link->info->ifi_index)
 			request_copy(&request, link, IFLA_LINK);
 		request_copy(&request, link, IFLA_LINK_NETNSID);
 		request_put_kind(&request, link);
@@ -452,12 +453,12 @@ static int make_next(struct netlink *netlink, const NetnsContents *net, const st
 				    "network namespace %u: %s has no other end", id, link->name);
 		if (index)
 			return 0; /* made with the other one */
-		return make_link(netlink, link, &peer, id, err);
+		return link_make(netlink, link, &peer, id, err);
 	}
 	if (!link_is_across(link) && lower && (int)lower != link->info->ifi_index &&
 	    interface_name(lower, name))
 		return errno == ENXIO ? 1 : fail_link(link, id, "find what is below", err);
-	return make_link(netlink, link, NULL, id, err);
+	return link_make(netlink, link, NULL, id, err);
 }
 
 /* Rounds, as long as one of them makes another that waited; interfaces are few. */

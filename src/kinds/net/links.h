@@ -64,6 +64,9 @@ int bridge_adjust(struct netlink *netlink, const struct link *link, uint32_t id,
 /* What one may have besides; it is a port of its bridge already. */
 int link_set_details(struct netlink *netlink, const struct link *link, uint32_t id,
 		     struct error *err);
+/* Of a pair with that other end; NULL: alone. */
+int link_make(struct netlink *netlink, const struct link *link, const struct link *peer,
+	      uint32_t id, struct error *err);
 /* Flags, and being a port of another one; the first leaves it down. */
 int link_prepare(struct netlink *netlink, const struct link *link, const char *master, uint32_t id,
 		 struct error *err);

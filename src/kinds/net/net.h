@@ -54,6 +54,8 @@ bool peers_stand_on(const struct namespace *namespace_, const struct namespace *
 int peers_find(const struct file_opener *opener, const struct namespace *namespace_, int *ret_fd,
 	       struct error *err);
 int peers_make(struct file_opener *opener, const struct namespace *namespace_, struct error *err);
+int peers_make_above(struct file_opener *opener, const struct namespace *namespace_,
+		     struct error *err);
 int peers_before_release(struct file_opener *opener, struct error *err);
 
 /* tuns.c: tun and tap. */

@@ -371,6 +371,7 @@ const struct namespace_kind net_namespace_kind = {
 	.is_joined = peers_are_there,
 	.stands_on = peers_stand_on,
 	.join = peers_make,
+	.join_late = peers_make_above,
 	.fill = fill,
 	.before_release = peers_before_release,
 	.describe = describe,

@@ -2,7 +2,9 @@
 /*
  * Interfaces whose other end is in another network namespace, made again. Namespaces of the tree
  * get the numbers that they called each other by, and pairs are made by the coordinator, which may
- * act in both; what is particular to each namespace follows when all pairs are there.
+ * act in both; what is particular to each namespace follows when all pairs are there. What lies
+ * above an interface elsewhere it makes when that is there, for rtnl_newlink (net/core/rtnetlink.c)
+ * wants CAP_NET_ADMIN in both, whoever owns them.
  *
  * A pair that leads out of the tree is made again in the namespace where its other end was, if that
  * is still there: it is known by its cookie, given once while the machine runs. It gets its
@@ -331,7 +333,7 @@ static int join_one(const struct joining *joining, const struct link *link, cons
 
 	if (index < 0)
 		return fail_errno(joining->err, ERR_KERNEL_REFUSED, "cannot find %s", link->name);
-	/* Made with its other end, or by who enters the owner. */
+	/* Made with its other end, or when that is there (make_above). */
 	if ((!link_is_pair(link) && peer->has_ns_id) || index)
 		return 0;
 	if (!peer->has_ns_id)
@@ -364,15 +366,54 @@ static int join_all(void *data)
 	return result;
 }
 
+static int make_above(void *data)
+{
+	const struct joining *joining = data;
+	const NetnsContents *net = joining->namespace_->entry->net;
+	struct netlink *netlink = netlink_open();
+	int result = 0;
+
+	if (!netlink)
+		return fail_errno(joining->err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
+	for (size_t i = 0; result == 0 && i < net->n_links; i++) {
+		const struct link link = link_of(&net->links[i]);
+		const NetPeer *peer = link_is_pair(&link) ? NULL : peer_of(net, &link);
+		int index = peer && peer->has_ns_id ? interface_index(link.name) : 1;
+		if (index < 0)
+			result = fail_errno(joining->err, ERR_KERNEL_REFUSED, "cannot find %s",
+					    link.name);
+		else if (!index)
+			result = link_make(netlink, &link, NULL, joining->namespace_->id,
+					   joining->err);
+	}
+	netlink_close(netlink);
+	return result;
+}
+
+static int run_inside(struct joining *joining, int (*function)(void *data))
+{
+	struct aside aside = ASIDE_HERE;
+
+	aside.net_namespace = joining->opener->plain_namespaces[joining->namespace_->index];
+	if (aside_run(&aside, function, joining) == 0)
+		return 0;
+	return joining->err->name ? -1
+				  : fail_errno(joining->err, ERR_KERNEL_REFUSED, "cannot enter it");
+}
+
+int peers_make_above(struct file_opener *opener, const struct namespace *namespace_,
+		     struct error *err)
+{
+	const NetnsContents *net = namespace_->entry->net;
+	struct joining joining = { .opener = opener, .namespace_ = namespace_, .err = err };
+
+	return net && net->n_peers ? run_inside(&joining, make_above) : 0;
+}
+
 int peers_make(struct file_opener *opener, const struct namespace *namespace_, struct error *err)
 {
 	struct joining joining = { .opener = opener, .namespace_ = namespace_, .err = err };
-	struct aside aside = ASIDE_HERE;
 
-	if (outside_take_given(opener, namespace_, err))
-		return -1;
-	aside.net_namespace = opener->plain_namespaces[namespace_->index];
-	if (aside_run(&aside, join_all, &joining) == 0)
-		return 0;
-	return err->name ? -1 : fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter it");
+	return outside_take_given(opener, namespace_, err) || run_inside(&joining, join_all) ? -1
+											     : 0;
 }

@@ -28,6 +28,7 @@
 #include <inttypes.h>
 #include <linux/if_addr.h>
 #include <linux/net_namespace.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -328,6 +329,43 @@ static bool is_end_outside(const NetPeer *peer)
 	       (!peer->master || strlen(peer->master) < IF_NAMESIZE);
 }
 
+bool peers_stand_on(const struct namespace *namespace_, const struct namespace *other)
+{
+	const NetnsContents *net = namespace_->entry->net;
+
+	for (size_t i = 0; net && i < net->n_peers; i++) {
+		const ProtobufCBinaryData *item = link_by_index(net, net->peers[i]->ifindex);
+		struct link link = item ? link_of(item) : (struct link){ 0 };
+		if (item && !link_is_pair(&link) && net->peers[i]->has_ns_id &&
+		    net->peers[i]->ns_id == other->id)
+			return true;
+	}
+	return false;
+}
+
+/* Whole namespaces are filled one after the other. */
+static bool stands_on_itself(const struct snapshot *snapshot, const struct namespace *namespace_)
+{
+	bool *reached = calloc(snapshot->n_plain_namespaces + 1, sizeof *reached);
+	bool more = reached && namespace_->entry->net->n_peers > 0;
+
+	while (more && !reached[namespace_->index]) {
+		more = false;
+		for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
+			const struct namespace *from = snapshot->plain_namespaces[i];
+			for (size_t k = 0;
+			     (from == namespace_ || reached[i]) && k < snapshot->n_plain_namespaces;
+			     k++)
+				if (!reached[k] &&
+				    peers_stand_on(from, snapshot->plain_namespaces[k]))
+					more = reached[k] = true;
+		}
+	}
+	bool result = reached && reached[namespace_->index];
+	free(reached);
+	return result;
+}
+
 int peers_check(const struct snapshot *snapshot, const struct namespace *namespace_,
 		struct error *err)
 {
@@ -347,6 +385,11 @@ int peers_check(const struct snapshot *snapshot, const struct namespace *namespa
 				    "network namespace %" PRIu32 ": the other end of %s is none",
 				    namespace_->id, link.name);
 	}
+	if (stands_on_itself(snapshot, namespace_))
+		return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+			    "network namespace %" PRIu32 " has an interface above one in another "
+			    "namespace, which has one above its own (macvlan, vlan, vxlan)",
+			    namespace_->id);
 	for (size_t i = 0; i < net->n_names; i++)
 		if (net->names[i]->nsid < 0 || !content_of(snapshot, net->names[i]->ns_id))
 			return fail(err, ERR_IMAGE_INVALID,
@@ -360,18 +403,4 @@ bool peers_are_there(const struct namespace *namespace_)
 	const NetnsContents *net = namespace_->entry->net;
 
 	return net && (net->n_peers || net->n_given);
-}
-
-bool peers_stand_on(const struct namespace *namespace_, const struct namespace *other)
-{
-	const NetnsContents *net = namespace_->entry->net;
-
-	for (size_t i = 0; net && i < net->n_peers; i++) {
-		const ProtobufCBinaryData *item = link_by_index(net, net->peers[i]->ifindex);
-		struct link link = item ? link_of(item) : (struct link){ 0 };
-		if (item && !link_is_pair(&link) && net->peers[i]->has_ns_id &&
-		    net->peers[i]->ns_id == other->id)
-			return true;
-	}
-	return false;
 }

@@ -83,13 +83,16 @@ static struct pending_fifo *find_pipe(const struct open_file *file)
 /* By what tee(2) says of an empty pipe: with a writer somewhere, that it may be tried again. */
 static int has_no_writer(const struct open_file *file, int fd, struct error *err)
 {
-	int ends[2];
+	int copy[2];
 
-	if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+	if (pipe2(copy, O_CLOEXEC | O_NONBLOCK) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot create a pipe");
-	autoclose int copy_read = ends[0], copy_write = ends[1];
-	ssize_t copied = tee(fd, copy_write, 1, SPLICE_F_NONBLOCK);
-	if (copied < 0 && errno != EAGAIN)
+	ssize_t copied = tee(fd, copy[1], 1, SPLICE_F_NONBLOCK);
+	int failure = copied < 0 ? errno : 0;
+	close(copy[0]);
+	close(copy[1]);
+	errno = failure;
+	if (failure && failure != EAGAIN)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look into the pipe",
 				  file->what);
 	return copied == 0;

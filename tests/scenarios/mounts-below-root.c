@@ -4,7 +4,8 @@
  * promise: in a container whose root was moved onto that of others, with what is in /proc and /sys
  *	covered, a new user namespace may mount a proc and a sysfs just if it could before, also
  *	where all that is older than the mount namespace; where nothing is left below the root it
- *	may not; where no user namespace may be made, none may be made afterwards
+ *	may not; where no user namespace may be made, none may be made afterwards; also where nobody
+ *	is root
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  */
@@ -88,6 +89,17 @@ static int moved(void *unused)
 	make_root("moved");
 	need(mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0, "move");
 	keep("moved");
+	return 0;
+}
+
+/* Nobody is root there. */
+static int rootless(void *unused)
+{
+	(void)unused;
+	make_root("rootless");
+	need(mount(".", "/", NULL, MS_MOVE, NULL) == 0 && chroot(".") == 0, "move");
+	scenario_check(may_mount("proc"), "no proc may be mounted");
+	keep("rootless");
 	return 0;
 }
 
@@ -188,7 +200,10 @@ int main(int argc, char **argv)
 	pid_t second = scenario_child_in(CLONE_NEWNS | CLONE_NEWPID, alone, NULL);
 	const struct scenario_users users = { "0 0 1", "0 0 1", false };
 	pid_t fourth = scenario_child_users(CLONE_NEWNS | CLONE_NEWPID, &users, limited, NULL);
+	const struct scenario_users others = { "7 0 1", "7 0 1", false };
+	pid_t fifth = scenario_child_users(CLONE_NEWNS | CLONE_NEWPID, &others, rootless, NULL);
 	scenario_wait_mark("limited");
+	scenario_wait_mark("rootless");
 	scenario_wait_mark("moved");
 	scenario_wait_mark("alone");
 	scenario_wait_mark("older");
@@ -199,5 +214,6 @@ int main(int argc, char **argv)
 	scenario_reap(second);
 	scenario_reap(third);
 	scenario_reap(fourth);
+	scenario_reap(fifth);
 	return scenario_end();
 }

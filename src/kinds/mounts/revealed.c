@@ -22,6 +22,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -77,7 +78,7 @@ static int mount_one(const struct attempt *attempt)
 	return fd < 0 ? -1 : 0;
 }
 
-enum { MAY_NOT, MAY, NO_ROOT, NO_NAMESPACE };
+enum { MAY_NOT, MAY, NOBODY, NO_NAMESPACE };
 enum { MOUNTED, REFUSED, FAILED }; /* exit codes of whoever tries */
 
 /* EPERM is the answer that it may not (mount_too_revealing); others tell nothing. */
@@ -86,30 +87,59 @@ static int try_one(const struct attempt *attempt)
 	return mount_one(attempt) == 0 ? MOUNTED : errno == EPERM ? REFUSED : FAILED;
 }
 
-/*
- * As anybody inside could: proc is that of whoever mounts it, so that has to be in a new one. Who
- * makes a user namespace needs ids that the one above has a number for; where there is no root we
- * have none.
- */
+/* The first that there is in our user namespace, by a map of /proc; -1 with errno, 0: none. */
+static int read_first_id(const char *path, uid_t *ret_id)
+{
+	char text[32];
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+
+	if (length <= 0)
+		return (int)length;
+	text[length] = '\0';
+	*ret_id = (uid_t)strtoul(text, NULL, 10);
+	return 1;
+}
+
+/* Who makes a user namespace needs ids that the one above has a number for. 1; 0: there are none. */
+static int become_somebody(uid_t uid, uid_t gid)
+{
+	if (!syscall(SYS_setresgid, gid, gid, gid) && !syscall(SYS_setresuid, uid, uid, uid))
+		return 1;
+	return errno == EINVAL ? 0 : -1;
+}
+
+/* In the namespaces that there are, as somebody whom these know: 1, 0: nobody, or -1 with errno. */
+static int enter(const struct surveyed_namespace *owner, int mounts_fd)
+{
+	uid_t uid, gid;
+
+	if (owner->own)
+		return setns(mounts_fd, CLONE_NEWNS) ? -1 : 1;
+	if (deputy_enter_user(owner->fd, 0))
+		return -1;
+	int known = read_first_id("/proc/self/uid_map", &uid);
+	if (known > 0)
+		known = read_first_id("/proc/self/gid_map", &gid);
+	if (known < 0 || setns(mounts_fd, CLONE_NEWNS))
+		return -1;
+	return known ? become_somebody(uid, gid) : 0;
+}
+
+/* As anybody inside could: proc is that of whoever mounts it, so that has to be in a new one. */
 static int try_to_mount(void *data, struct error *err)
 {
 	const struct attempt *attempt = data;
-	const struct surveyed_namespace *owner = attempt->namespace_->met->owner;
-	int status;
+	int entered = enter(attempt->namespace_->met->owner, attempt->namespace_->fd), status;
 
-	if (setns(attempt->namespace_->fd, CLONE_NEWNS) ||
-	    (!owner->own && deputy_enter_user(owner->fd, 0)))
+	if (entered < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot tell whether a %s may be mounted inside", attempt->type);
-	bool is_root =
-		owner->own || !(syscall(SYS_setresgid, 0, 0, 0) || syscall(SYS_setresuid, 0, 0, 0));
-	/* Who has no number there cannot be anybody's (make_kuid in sys_setresuid). */
-	if (!is_root && errno == EINVAL)
-		return NO_ROOT;
-	bool is_apart =
-		is_root && !unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET);
+	if (!entered)
+		return NOBODY;
+	bool is_apart = !unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET);
 	/* Nobody inside has more than their limits allow (namespaces(7)), as flatpak sets them. */
-	if (is_root && !is_apart && errno == ENOSPC)
+	if (!is_apart && errno == ENOSPC)
 		return NO_NAMESPACE;
 	if (!is_apart)
 		return fail_errno(err, ERR_KERNEL_REFUSED,
@@ -163,11 +193,10 @@ static int collect_one(const struct live_namespace *namespace_, const struct mou
 		log_info("dump", namespace_->what,
 			 "no namespaces can be made inside in which a %s could be mounted",
 			 found->type);
-	if (may == NO_ROOT)
-		log_warning("dump", namespace_->what,
-			    "cannot tell whether a %s may be mounted in user namespaces inside: "
-			    "there is no root",
-			    found->type);
+	if (may == NOBODY)
+		log_info("dump", namespace_->what,
+			 "there is nobody inside who could mount a %s in a user namespace",
+			 found->type);
 	if (may == MAY)
 		add_revealed(collect->snapshot, root, found);
 	return may < 0 ? -1 : 0;

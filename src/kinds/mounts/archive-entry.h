@@ -25,7 +25,9 @@ struct archive_entry {
 	const char *path, *link;
 	mode_t mode;
 	uint64_t uid, gid, size, inode; /* inode: its number; 0: it is not told */
-	struct timespec times[2];	/* accessed, changed */
+	uint64_t stored;		/* bytes of its content in the archive */
+	struct tar_segments segments;
+	struct timespec times[2]; /* accessed, changed */
 	dev_t device;
 	bool socket;
 	unsigned flags;	    /* as chattr(1) sets them */
@@ -49,6 +51,11 @@ int archive_skip_content(struct archive_source *source, const struct archive_ent
 int archive_take(struct archive_source *source, void *bytes, size_t size, struct error *err);
 /* What is behind so many bytes up to the end of a block. */
 int archive_skip_padding(struct archive_source *source, uint64_t size, struct error *err);
+/* tar-sparse.c: the parts of one that has holes, as told before its content, or by its header. */
+int tar_read_segments(struct archive_source *source, struct archive_entry *entry,
+		      struct error *err);
+int tar_read_old_segments(struct archive_source *source, const struct tar_header *header,
+			  struct archive_entry *entry, struct error *err);
 int archive_invalid(const struct archive_source *source, const char *why, struct error *err);
 
 #endif

@@ -218,31 +218,45 @@ static bool has_memory_behind(const struct archive_entry *entry)
 	return last && strtoull(last + 1, NULL, 10) >= entry->size + COPY_SIZE;
 }
 
-static int fill_content(struct reading *reading, struct filling *filling,
-			const struct archive_entry *entry, struct error *err)
+/* What is stored of it one after the other. `ret_left_out`: is something of it zeros? */
+static int fill_segment(struct reading *reading, struct filling *filling,
+			const struct archive_entry *entry, const struct tar_segment *segment,
+			bool *ret_left_out, struct error *err)
 {
 	char buffer[COPY_SIZE];
 	static const char zeros[COPY_SIZE];
-	bool left_out = false;
+	const uint64_t end = segment->at + segment->size;
 
-	if (begin_file(filling, entry, err))
-		return -1;
-	for (uint64_t at = 0; at < entry->size;) {
-		size_t size = entry->size - at < sizeof buffer ? (size_t)(entry->size - at)
-							       : sizeof buffer;
+	for (uint64_t at = segment->at; at < end;) {
+		size_t size = end - at < sizeof buffer ? (size_t)(end - at) : sizeof buffer;
 		if (archive_take(&reading->source, buffer, size, err))
 			return -1;
 		/* Holes stay holes. */
 		bool hole = memcmp(buffer, zeros, size) == 0;
 		if (!hole && !write_part(filling, buffer, size, at))
 			return fail_errno(err, ERR_IO, "cannot write %s", entry->path);
-		left_out = left_out || hole;
+		*ret_left_out |= hole;
 		at += size;
 	}
+	return 0;
+}
+
+static int fill_content(struct reading *reading, struct filling *filling,
+			const struct archive_entry *entry, struct error *err)
+{
+	const struct tar_segment whole = { 0, entry->size };
+	bool sparse = entry->segments.sparse, left_out = sparse;
+	const struct tar_segment *segments = sparse ? entry->segments.all : &whole;
+
+	if (begin_file(filling, entry, err))
+		return -1;
+	for (size_t i = 0; i < (sparse ? entry->segments.n : 1); i++)
+		if (fill_segment(reading, filling, entry, &segments[i], &left_out, err))
+			return -1;
 	if (entry->memory && (left_out || has_memory_behind(entry)) &&
 	    reserve_parts(reading, filling, entry, err))
 		return -1;
-	return archive_skip_padding(&reading->source, entry->size, err);
+	return archive_skip_padding(&reading->source, entry->stored, err);
 }
 
 static int fill_file(struct reading *reading, int fd, const struct archive_entry *entry,

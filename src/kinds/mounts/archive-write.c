@@ -170,21 +170,46 @@ static int put_entry(struct archive_writer *writer, const struct entry *entry, s
 
 /* ---- files ---- */
 
-static int put_content(struct archive_writer *writer, int fd, const struct entry *entry,
-		       struct error *err)
+static int put_segment(struct archive_writer *writer, int fd, const struct entry *entry,
+		       const struct tar_segment *segment, struct error *err)
 {
 	char buffer[COPY_SIZE];
 
-	for (uint64_t at = 0; at < entry->size;) {
-		uint64_t left = entry->size - at;
-		ssize_t size =
-			pread(fd, buffer, left < sizeof buffer ? left : sizeof buffer, (off_t)at);
+	for (uint64_t at = segment->at, end = at + segment->size; at < end;) {
+		size_t room = end - at < sizeof buffer ? (size_t)(end - at) : sizeof buffer;
+		ssize_t size = pread(fd, buffer, room, (off_t)at);
 		if (size <= 0)
 			return fail_errno(err, ERR_IO, "cannot read %s", entry->path);
 		if (put(writer, buffer, (size_t)size, err))
 			return -1;
 		at += (uint64_t)size;
 	}
+	return 0;
+}
+
+static int put_regular(struct archive_writer *writer, int fd, struct entry *entry,
+		       struct error *err)
+{
+	struct tar_segments segments;
+	uint64_t size = (uint64_t)entry->stat.st_size;
+	const char *list = NULL;
+	size_t length = 0;
+
+	if (tar_find_segments(fd, size, &writer->arena, &segments))
+		return fail_errno(err, ERR_IO, "cannot tell which parts of %s hold data",
+				  entry->path);
+	if (segments.sparse) {
+		list = tar_segments_text(&segments, size, &writer->arena, &length);
+		tar_add_number(&writer->records, TAR_SPARSE_MAJOR, 1);
+		tar_add_number(&writer->records, TAR_SPARSE_MINOR, 0);
+		tar_add_number(&writer->records, TAR_SPARSE_SIZE, size);
+	}
+	entry->size = length + segments.bytes;
+	if (put_entry(writer, entry, err) || put(writer, list, length, err))
+		return -1;
+	for (size_t i = 0; i < segments.n; i++)
+		if (put_segment(writer, fd, entry, &segments.all[i], err))
+			return -1;
 	return pad(writer, entry->size, err);
 }
 
@@ -194,14 +219,11 @@ static int put_opened(struct archive_writer *writer, int fd, struct entry *entry
 	autoparts struct file_parts parts = { 0 };
 	bool regular = S_ISREG(entry->stat.st_mode);
 
-	entry->size = regular ? (uint64_t)entry->stat.st_size : 0;
 	if (tar_add_flags(&writer->records, fd, entry->path, err) ||
 	    (regular && entry->stat.st_blocks &&
 	     tar_add_parts(&writer->records, fd, entry->path, &parts, err)))
 		return -1;
-	return put_entry(writer, entry, err) || (regular && put_content(writer, fd, entry, err))
-		       ? -1
-		       : 0;
+	return regular ? put_regular(writer, fd, entry, err) : put_entry(writer, entry, err);
 }
 
 /* The first name of a file that has several; NULL: this is it. */

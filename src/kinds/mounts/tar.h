@@ -26,6 +26,9 @@ enum tar_type {
 	TAR_BLOCK_DEVICE = '4',
 	TAR_DIRECTORY = '5',
 	TAR_FIFO = '6',
+	TAR_SPARSE = 'S', /* these three of GNU tar */
+	TAR_LONG_NAME = 'L',
+	TAR_LONG_LINK = 'K',
 	TAR_EXTENDED = 'x',
 	TAR_GLOBAL = 'g',
 };
@@ -56,6 +59,28 @@ int tar_add_flags(struct tar_records *records, int fd, const char *path, struct 
 /* What has memory, where that is told: the caller's. */
 int tar_add_parts(struct tar_records *records, int fd, const char *path,
 		  struct file_parts *ret_parts, struct error *err);
+
+/* tar-sparse.c: the parts of a file that are stored, in order. */
+struct tar_segment {
+	uint64_t at, size;
+};
+struct tar_segments {
+	struct tar_segment *all;
+	size_t n;
+	uint64_t bytes; /* of all */
+	bool sparse;	/* the others are holes */
+};
+struct arena;
+/* One of all bytes where there are no holes to speak of; -1 with errno. */
+int tar_find_segments(int fd, uint64_t size, struct arena *arena, struct tar_segments *ret);
+/* The list before the content of a file of that size, in whole blocks. */
+char *tar_segments_text(const struct tar_segments *segments, uint64_t size, struct arena *arena,
+			size_t *ret_length);
+
+#define TAR_SPARSE_MAJOR "GNU.sparse.major"
+#define TAR_SPARSE_MINOR "GNU.sparse.minor"
+#define TAR_SPARSE_SIZE	 "GNU.sparse.realsize"
+#define TAR_SPARSE_NAME	 "GNU.sparse.name"
 
 #define TAR_XATTR  "SCHILY.xattr."
 #define TAR_SOCKET "NESTOR.type"

@@ -5,7 +5,8 @@
  * attributes as other tools write them (SCHILY.xattr.NAME), likewise what chattr(1) sets
  * (SCHILY.fflags=append,immutable), a socket as an empty file with NESTOR.type=socket, which
  * parts of a file have memory (NESTOR.memory=START-END,START-END; kernel/file-parts.h), and the
- * number of the inode where that can be had again (NESTOR.inode=NUMBER; inode-numbers.h).
+ * number of the inode where that can be had again (NESTOR.inode=NUMBER; inode-numbers.h). Holes of
+ * files are left out, as GNU tar does (tar-sparse.c).
  */
 #ifndef NESTOR_KINDS_MOUNTS_ARCHIVE_H
 #define NESTOR_KINDS_MOUNTS_ARCHIVE_H

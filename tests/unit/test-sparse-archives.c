@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* Files with holes, and long names, in archives: those that GNU tar makes, and ours as it reads them. */
+/* Files with holes, and long names, in archives: those of GNU tar, and ours as it reads them. */
 #include "base/error.h"
 #include "kinds/mounts/archive.h"
 

@@ -101,7 +101,7 @@ static int read_first_id(const char *path, uid_t *ret_id)
 	return 1;
 }
 
-/* Who makes a user namespace needs ids that the one above has a number for. 1; 0: there are none. */
+/* Who makes a user namespace needs ids that the one above has numbers for. 1; 0: there are none. */
 static int become_somebody(uid_t uid, uid_t gid)
 {
 	if (!syscall(SYS_setresgid, gid, gid, gid) && !syscall(SYS_setresuid, uid, uid, uid))

@@ -114,7 +114,7 @@ static void nothing_is_made_outside(void **state)
 		{ TAR_HARD_LINK, "in/second", "../../etc/passwd" },
 		{ TAR_HARD_LINK, "in/second", "link/passwd" },
 		{ TAR_DIRECTORY, "..", "" },
-		{ 'S', "in/file", "" },
+		{ 'D', "in/file", "" },
 	};
 	struct error err = { 0 };
 

@@ -144,3 +144,20 @@ int names_rename(int from_fd, const char *from, int dir_fd, const char *name, un
 {
 	return make(&(struct call){ rename_it, dir_fd, name, from_fd, from, .flags = (int)flags });
 }
+
+int names_times(int dir_fd, struct timespec ret_times[2])
+{
+	struct stat directory;
+
+	if (fstat(dir_fd, &directory) < 0)
+		return -1;
+	ret_times[0] = directory.st_atim;
+	ret_times[1] = directory.st_mtim;
+	return 0;
+}
+
+/* Whoever may write to a directory may make names there, but not set its times. */
+int names_set_times(int dir_fd, const struct timespec times[2])
+{
+	return utimensat(dir_fd, "", times, AT_EMPTY_PATH) == 0 || errno == EPERM ? 0 : -1;
+}

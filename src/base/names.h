@@ -10,6 +10,7 @@
 
 #include <stdbool.h>
 #include <sys/types.h>
+#include <time.h>
 
 /*
  * Does the error of an open(2), or the like, tell that the path leads to nothing? Any other is
@@ -29,5 +30,10 @@ int names_symlink(int dir_fd, const char *name, const char *target);
 int names_link(int fd, int dir_fd, const char *name);
 /* renameat2(2) */
 int names_rename(int from_fd, const char *from, int dir_fd, const char *name, unsigned flags);
+
+/* What names that come and go change: of a directory, last access and modification. */
+int names_times(int dir_fd, struct timespec ret_times[2]);
+/* 0, also where they stay as they are now, since the directory belongs to somebody else. */
+int names_set_times(int dir_fd, const struct timespec times[2]);
 
 #endif

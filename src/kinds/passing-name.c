@@ -39,17 +39,26 @@ static bool is_ours(const struct passing_name *name)
 			     found.st_dev == name->device && found.st_ino == name->inode);
 }
 
-static int remove_it(const struct passing_name *name)
+/* *ret_removed also where its directory could not be given its times. */
+static int remove_it(const struct passing_name *name, bool *ret_removed)
 {
-	return unlinkat(name->dir_fd, name->name, name->directory ? AT_REMOVEDIR : 0);
+	struct timespec times[2];
+
+	*ret_removed = false;
+	if (names_times(name->dir_fd, times) < 0 ||
+	    unlinkat(name->dir_fd, name->name, name->directory ? AT_REMOVEDIR : 0) < 0)
+		return -1;
+	*ret_removed = true;
+	return names_set_times(name->dir_fd, times);
 }
 
 static void take_back(const struct undo_entry *entry)
 {
 	const struct passing_name *name = (const struct passing_name *)entry;
+	bool removed;
 
 	if (is_ours(name))
-		remove_it(name);
+		remove_it(name, &removed);
 	if (name->keeps_dir)
 		close(name->dir_fd);
 }
@@ -103,13 +112,29 @@ static struct passing_name *remove_own(struct passing_name *own)
 	return NULL;
 }
 
+/* Whether or not the name was made: its directory has been changed. */
+static struct passing_name *keep_times(int dir_fd, const struct timespec times[2],
+				       struct passing_name *made)
+{
+	int failure = errno;
+
+	if (names_set_times(dir_fd, times) < 0 && made)
+		return remove_own(made);
+	errno = failure;
+	return made;
+}
+
 struct passing_name *passing_link(struct file_opener *opener, int dir_fd, const char *name, int fd)
 {
-	struct passing_name *passing = add(opener, dir_fd, name, fd, false);
+	struct timespec times[2];
 
+	if (names_times(dir_fd, times) < 0)
+		return NULL;
+	struct passing_name *passing = add(opener, dir_fd, name, fd, false);
 	if (!passing)
 		return NULL;
-	return names_link(fd, dir_fd, name) == 0 ? passing : give_up(passing);
+	return names_link(fd, dir_fd, name) == 0 ? keep_times(dir_fd, times, passing)
+						 : give_up(passing);
 }
 
 /* From a name of our own to the wanted one. */
@@ -128,21 +153,50 @@ static struct passing_name *rename_own(struct file_opener *opener, struct passin
 	return remove_own(own);
 }
 
-struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,
-				       int *ret_fd)
+/* An overlay whose layers have no extended attributes renames no directory (EXDEV). */
+static struct passing_name *make_directory(struct file_opener *opener, int dir_fd, const char *name,
+					   int *ret_fd)
 {
-	struct passing_name *own = add_own(opener, dir_fd, true);
-	autoclose int fd = -1;
+	if (names_mkdir(dir_fd, name, 0700) < 0)
+		return NULL;
+	autoclose int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct passing_name *made = fd < 0 ? NULL : add(opener, dir_fd, name, fd, true);
+	int failure = errno;
+	if (made)
+		*ret_fd = take_fd(&fd);
+	else
+		unlinkat(dir_fd, name, AT_REMOVEDIR);
+	errno = failure;
+	return made;
+}
 
-	if (!own || names_mkdir(dir_fd, own->name, 0700) < 0)
-		return own ? give_up(own) : NULL;
-	fd = openat(dir_fd, own->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+/* By a name of its own first, where directories can be renamed. */
+static struct passing_name *find_way(struct file_opener *opener, struct passing_name *own,
+				     const char *name, int *ret_fd)
+{
+	const int dir_fd = own->dir_fd;
+	autoclose int fd =
+		openat(dir_fd, own->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
 	if (fd < 0)
 		return remove_own(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
 	if (passing)
 		*ret_fd = take_fd(&fd);
-	return passing;
+	return passing || errno != EXDEV ? passing : make_directory(opener, dir_fd, name, ret_fd);
+}
+
+struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,
+				       int *ret_fd)
+{
+	struct timespec times[2];
+
+	if (names_times(dir_fd, times) < 0)
+		return NULL;
+	struct passing_name *own = add_own(opener, dir_fd, true);
+	if (!own || names_mkdir(dir_fd, own->name, 0700) < 0)
+		return own ? give_up(own) : NULL;
+	return keep_times(dir_fd, times, find_way(opener, own, name, ret_fd));
 }
 
 /* What `create` makes. */
@@ -208,15 +262,17 @@ static int create_socket(const struct making *making, int dir_fd, const char *na
 static struct passing_name *create(struct file_opener *opener, int dir_fd, const char *name,
 				   const struct making *making, int *ret_fd)
 {
-	struct passing_name *own = add_own(opener, dir_fd, false);
+	struct timespec times[2];
 	autoclose int fd = -1;
 
+	if (names_times(dir_fd, times) < 0)
+		return NULL;
+	struct passing_name *own = add_own(opener, dir_fd, false);
 	if (!own)
 		return NULL;
 	fd = making->make(making, dir_fd, own->name);
-	if (fd < 0)
-		return remove_own(own);
-	struct passing_name *passing = rename_own(opener, own, name, fd);
+	struct passing_name *passing = keep_times(
+		dir_fd, times, fd < 0 ? remove_own(own) : rename_own(opener, own, name, fd));
 	if (passing)
 		*ret_fd = take_fd(&fd);
 	return passing;
@@ -261,9 +317,12 @@ struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, con
 
 int passing_remove(struct passing_name *name)
 {
-	if (remove_it(name) == 0 || errno == ENOENT) {
+	bool removed;
+	int result = remove_it(name, &removed);
+
+	if (removed || errno == ENOENT) {
 		undo_drop(&name->undo);
-		return 0;
+		return removed ? result : 0;
 	}
 	/* It is tried again when all is undone, when the caller has closed the directory. */
 	int failure = errno, dir_fd = fcntl(name->dir_fd, F_DUPFD_CLOEXEC, 0);

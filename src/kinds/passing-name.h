@@ -2,7 +2,7 @@
 /*
  * Names that a restore takes for the moment, in directories that others use too: each is on the
  * undo list from before it is there until it is gone. Only what is certainly ours is ever removed,
- * by its inode, or by a name that nobody else gives.
+ * by its inode, or by a name that nobody else gives. The directories keep their times.
  */
 #ifndef NESTOR_KINDS_PASSING_NAME_H
 #define NESTOR_KINDS_PASSING_NAME_H

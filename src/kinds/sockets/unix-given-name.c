@@ -3,7 +3,8 @@
  * A name in a file system that a unix socket gets. The name of a socket outlives it, so what stands
  * there is mostly what the dump has left: it gives way to the new one, which is as good as the old
  * when the restore fails later on. Where none stands, none is to be left. Between the two the old
- * one has a name of its own, by which it is put back, by whomever (base/undo.h).
+ * one has a name of its own, by which it is put back, by whomever (base/undo.h). The new one gets
+ * its times.
  */
 #include "kinds/sockets/unix.h"
 
@@ -23,7 +24,8 @@ struct given_name {
 	struct undo_entry undo; /* the first member */
 	int directory;
 	const char *name;
-	const char *aside; /* the old one meanwhile; NULL: none stood there */
+	const char *aside;	  /* the old one meanwhile; NULL: none stood there */
+	struct timespec times[2]; /* of the old one */
 	dev_t device;
 	ino_t inode; /* of the new one; 0: not known yet */
 };
@@ -36,7 +38,7 @@ struct name_directory {
 	int fd;
 };
 
-static int put_back(const struct given_name *given)
+static int put_back_name(const struct given_name *given)
 {
 	struct stat found;
 
@@ -49,6 +51,15 @@ static int put_back(const struct given_name *given)
 	    (given->inode && (found.st_ino != given->inode || found.st_dev != given->device)))
 		return 0;
 	return unlinkat(given->directory, given->name, 0);
+}
+
+static int put_back(const struct given_name *given)
+{
+	struct timespec times[2];
+
+	return names_times(given->directory, times) < 0 || put_back_name(given) < 0
+		       ? -1
+		       : names_set_times(given->directory, times);
 }
 
 static void take_back(const struct undo_entry *entry)
@@ -96,6 +107,8 @@ struct given_name *given_name_take(struct unix_world *world, int directory, cons
 	}
 	if (getrandom(number, sizeof number, 0) != sizeof number)
 		return NULL;
+	given->times[0] = old.st_atim;
+	given->times[1] = old.st_mtim;
 	given->aside =
 		arena_printf(arena, ".nestor-%016" PRIx64 "%016" PRIx64, number[0], number[1]);
 	undo_add(world->opener->undo, &given->undo);
@@ -120,7 +133,9 @@ int given_name_keep(struct given_name *given)
 	if (fstatat(given->directory, given->name, &made, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	if (given->aside) {
-		if (unlinkat(given->directory, given->aside, 0) < 0)
+		if (utimensat(given->directory, given->name, given->times, AT_SYMLINK_NOFOLLOW) <
+			    0 ||
+		    unlinkat(given->directory, given->aside, 0) < 0)
 			return -1;
 		undo_drop(&given->undo);
 		return 0;

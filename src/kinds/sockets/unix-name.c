@@ -500,33 +500,38 @@ static int bind_named(struct unix_world *world, const UnixSkEntry *sk, int fd,
 	return result;
 }
 
-/*
- * What the dump has left there gives way: a socket without anybody who is bound to it. In a mount
- * namespace of the tree the directory keeps its times.
- */
+/* The directory keeps its times. */
+static int bind_keeping(struct unix_world *world, const UnixSkEntry *sk, int fd,
+			struct naming *naming)
+{
+	struct timespec times[2];
+
+	if (names_times(naming->parent, times) < 0)
+		return -1;
+	int result = bind_named(world, sk, fd, naming), failure = errno;
+	if (names_set_times(naming->parent, times) < 0 && result == 0)
+		return -1;
+	errno = failure;
+	return result;
+}
+
+/* What the dump has left there gives way: a socket without anybody who is bound to it. */
 static int bind_visible(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,
 			struct error *err)
 {
-	char path[PATH_MAX], text[PATH_MAX], self[64];
+	char path[PATH_MAX], text[PATH_MAX];
 	const char *slash = strrchr(path_of(sk, text), '/');
 	struct naming naming = { .bound = slash ? slash + 1 : text };
-	struct stat before;
 
 	if (verify_name(world->opener, sk, err))
 		return -1;
 	autoclose int parent = open_parent(world->opener, sk, path, &naming.last);
 	naming.parent = parent;
-	if (parent < 0 || fstat(parent, &before) < 0 || bind_named(world, sk, fd, &naming) < 0 ||
+	if (parent < 0 || bind_keeping(world, sk, fd, &naming) < 0 ||
 	    finish_name(parent, naming.last, sk, ret_name_fd) < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "unix socket %u: cannot bind it to %s",
 				  sk->ino, sk->place ? sk->place : text);
-	if (!unix_name_is_inside(world->opener->snapshot, sk))
-		return 0;
-	const struct timespec times[2] = { before.st_atim, before.st_mtim };
-	snprintf(self, sizeof self, "/proc/self/fd/%d", parent);
-	return utimensat(AT_FDCWD, self, times, 0) < 0
-		       ? fail_errno(err, ERR_IO, "cannot set the times of %s", sk->place)
-		       : 0;
+	return 0;
 }
 
 int unix_bind(struct unix_world *world, const UnixSkEntry *sk, int fd, int *ret_name_fd,

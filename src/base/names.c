@@ -149,7 +149,7 @@ int names_times(int dir_fd, struct timespec ret_times[2])
 {
 	struct stat directory;
 
-	if (fstat(dir_fd, &directory) < 0)
+	if (fstatat(dir_fd, "", &directory, AT_EMPTY_PATH) < 0)
 		return -1;
 	ret_times[0] = directory.st_atim;
 	ret_times[1] = directory.st_mtim;

@@ -60,6 +60,35 @@ static void expect(int fd, const char *text)
 		       text, got);
 }
 
+/* From a directory of another file system. */
+static const struct sockaddr_un over_address = { .sun_family = AF_UNIX, .sun_path = "inner/over" };
+
+static int bound_over(void)
+{
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+
+	scenario_need(fd >= 0 && bind(fd, (const struct sockaddr *)&over_address,
+				      sizeof over_address) == 0,
+		      "cannot bind over a mount point");
+	return fd;
+}
+
+static void check_over(int fd)
+{
+	int sender = socket(AF_UNIX, SOCK_DGRAM, 0);
+	struct sockaddr_un own = { 0 };
+	socklen_t size = sizeof own;
+
+	scenario_check(sendto(sender, "over", 4, 0, (const struct sockaddr *)&over_address,
+			      sizeof over_address) == 4,
+		       "it is not found: %s", strerror(errno));
+	expect(fd, "over");
+	scenario_check(getsockname(fd, (struct sockaddr *)&own, &size) == 0 &&
+			       strcmp(own.sun_path, over_address.sun_path) == 0,
+		       "its address is %s", own.sun_path);
+	close(sender);
+}
+
 static int be_child(void *data)
 {
 	struct stat state;
@@ -75,7 +104,7 @@ static int be_child(void *data)
 	int client = connected(SOCK_STREAM, "listener"), server = accept(listener, NULL, NULL);
 	int sender = connected(SOCK_DGRAM, "datagrams");
 	int gone = bound(SOCK_DGRAM, "gone"), to_gone = connected(SOCK_DGRAM, "gone");
-	int fifo = open("inner/fifo", O_RDWR);
+	int fifo = open("inner/fifo", O_RDWR), over = bound_over();
 	scenario_need(unlink("inner/gone") == 0 && write(client, "stream", 6) == 6 &&
 			      write(sender, "datagram", 8) == 8 && write(fifo, "pipe", 4) == 4,
 		      "cannot write");
@@ -87,6 +116,7 @@ static int be_child(void *data)
 	expect(fifo, "pipe");
 	scenario_check(write(to_gone, "found", 5) == 5, "not connected");
 	expect(gone, "found");
+	check_over(over);
 	client = connected(SOCK_STREAM, "listener");
 	server = accept(listener, NULL, NULL);
 	scenario_check(write(client, "again", 5) == 5, "cannot write");

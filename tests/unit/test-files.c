@@ -590,25 +590,44 @@ static size_t count_names(void)
 	return count;
 }
 
-/* What was not removed is taken back, and nothing of ours is left; what others put there is not. */
+static void expect_times(const struct timespec times[2])
+{
+	struct stat here;
+
+	assert_int_equal(stat(".", &here), 0);
+	assert_memory_equal(&here.st_atim, &times[0], sizeof *times);
+	assert_memory_equal(&here.st_mtim, &times[1], sizeof *times);
+}
+
+/*
+ * What was not removed is taken back, and nothing of ours is left; what others put there is not.
+ * The directory keeps its times.
+ */
 static void test_passing_names(void **state)
 {
 	static const char *const kinds_of_names[] = { "file", "fifo", "directory", "link" };
+	const struct timespec times[2] = { { 1000000000, 1000 }, { 1100000000, 2000 } };
 	struct fixture *f = *state;
 
 	close(open("linked", O_RDWR | O_CREAT, 0600));
 	for (size_t i = 0; i < 4; i++) {
 		struct undo_list list = { NULL };
 		f->opener.undo = &list;
+		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
 		assert_non_null(make_passing(f, kinds_of_names[i], "name"));
 		assert_int_equal(access("name", F_OK), 0);
 		assert_null(make_passing(f, kinds_of_names[i], "name"));
 		assert_int_equal(errno, EEXIST);
+		expect_times(times);
 		assert_int_equal(count_names(), 2);
+		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
 		undo_all(&list);
+		expect_times(times);
 		assert_int_equal(count_names(), 1);
+		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
 		struct passing_name *removed = make_passing(f, kinds_of_names[i], "name");
 		assert_int_equal(passing_remove(removed), 0);
+		expect_times(times);
 		assert_int_equal(count_names(), 1);
 	}
 	/* The same inode at the same name, but not by us. */

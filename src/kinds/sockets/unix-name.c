@@ -475,11 +475,27 @@ static int bind_moved(struct unix_world *world, const UnixSkEntry *sk, int fd,
 	return result;
 }
 
+/*
+ * A relative address begins at a directory that is not on the mount of the name where it leads over
+ * the mount point, and then it is not looked for.
+ */
+static int leads_over(const struct file_opener *opener, const UnixSkEntry *sk)
+{
+	char path[PATH_MAX];
+	autoclose int start = -1;
+
+	if (path_of(sk, path)[0] == '/' || !unix_name_is_inside(opener->snapshot, sk))
+		return 0;
+	return open_start(opener, sk, &start) < 0 ? -1 : start < 0;
+}
+
 static int bind_by_name(struct unix_world *world, const UnixSkEntry *sk, int fd,
 			struct naming *naming)
 {
-	if (sk->moved && sk->place)
-		return bind_moved(world, sk, fd, naming);
+	int moved = sk->moved && sk->place ? 1 : leads_over(world->opener, sk);
+
+	if (moved)
+		return moved < 0 ? -1 : bind_moved(world, sk, fd, naming);
 	return strcmp(naming->bound, naming->last) == 0
 		       ? bind_in_place(world, sk, fd, naming->parent)
 		       : bind_and_rename(world, sk, fd, naming);

@@ -156,8 +156,15 @@ int names_times(int dir_fd, struct timespec ret_times[2])
 	return 0;
 }
 
-/* Whoever may write to a directory may make names there, but not set its times. */
+/* Whoever may write to a directory of somebody else may make names there, but not set its times. */
 int names_set_times(int dir_fd, const struct timespec times[2])
 {
-	return utimensat(dir_fd, "", times, AT_EMPTY_PATH) == 0 || errno == EPERM ? 0 : -1;
+	struct stat directory;
+
+	if (utimensat(dir_fd, "", times, AT_EMPTY_PATH) == 0)
+		return 0;
+	return errno == EPERM && fstatat(dir_fd, "", &directory, AT_EMPTY_PATH) == 0 &&
+			       directory.st_uid != geteuid()
+		       ? 0
+		       : -1;
 }

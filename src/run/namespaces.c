@@ -16,6 +16,7 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 
 struct making {
@@ -46,6 +47,9 @@ static int make(struct visitor *visitor, void *data, struct error *err)
 	const struct namespace_type_row *type = &namespace_types[making->namespace_->type];
 	char path[64];
 
+	/* Files that come with it (mqueue) are root's of the owner, where it has one. */
+	setfsuid(0);
+	setfsgid(0);
 	if (unshare((int)type->flag))
 		return fail_unshare(type, err);
 	bool later = making->kind->is_joined && making->kind->is_joined(making->namespace_);

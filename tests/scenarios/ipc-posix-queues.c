@@ -4,7 +4,7 @@
  * promise: POSIX message queues keep messages in their order, priorities, limits, modes and owners,
  *	with names and without, in the tree's own ipc namespaces and in nestor's, whose named
  *	ones stay where they are; descriptors keep their flags; there may be more and larger ones
- *	than could be made by now
+ *	than could be made by now; the directory of a namespace keeps mode and owner
  * flavours: flat one three user user-three
  */
 #include "scenario.h"
@@ -15,6 +15,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -112,6 +113,67 @@ static void check_owner(const char *name, uid_t uid, mode_t mode)
 	mq_close(queue);
 }
 
+/* What the directory of a namespace is to have. */
+struct directory {
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+};
+static const struct directory changed = { 2, 3, 01751 }, private = { 0, 0, 0700 };
+
+/* Nobody else has it mounted. */
+static int open_directory(void)
+{
+	scenario_need(unshare(CLONE_NEWNS) == 0, "no mount namespace: %s", strerror(errno));
+	int context = fsopen("mqueue", FSOPEN_CLOEXEC);
+	scenario_need(context >= 0 && fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) == 0,
+		      "no mqueue: %s", strerror(errno));
+	int fd = openat(fsmount(context, FSMOUNT_CLOEXEC, 0), ".", O_RDONLY | O_DIRECTORY);
+	scenario_need(fd >= 0, "no mqueue: %s", strerror(errno));
+	return fd;
+}
+
+static int change(void *data)
+{
+	const struct directory *wanted = data;
+	int fd = open_directory();
+
+	scenario_need(fchown(fd, wanted->uid, wanted->gid) == 0 && fchmod(fd, wanted->mode) == 0,
+		      "cannot change the directory: %s", strerror(errno));
+	return 0;
+}
+
+static int look(void *data)
+{
+	const struct directory *wanted = data;
+	struct stat stat = { 0 };
+
+	int failure = fstat(open_directory(), &stat);
+
+	scenario_check(failure == 0 && stat.st_uid == wanted->uid && stat.st_gid == wanted->gid &&
+			       (stat.st_mode & 07777) == wanted->mode,
+		       "the directory is of %d:%d, mode %o", (int)stat.st_uid, (int)stat.st_gid,
+		       (unsigned)stat.st_mode);
+	return 0;
+}
+
+static void in_child(int (*work)(void *data), const struct directory *wanted)
+{
+	scenario_reap(scenario_child(work, (void *)wanted));
+}
+
+/* One without any queues. */
+static int bare(void *unused)
+{
+	(void)unused;
+	scenario_need(unshare(CLONE_NEWIPC) == 0, "cannot unshare");
+	in_child(change, &private);
+	scenario_mark("bare");
+	scenario_wait_restored();
+	in_child(look, &private);
+	return 0;
+}
+
 /* All in a namespace of the caller's own, which has the same names as others. */
 static void make_own(void)
 {
@@ -129,6 +191,7 @@ static void make_own(void)
 	mq_close(make("/other", O_RDWR, 0604));
 	scenario_need(seteuid(0) == 0, "cannot come back");
 	umask(022);
+	in_child(change, &changed);
 	for (size_t i = 0; i < N_LIMITS; i++)
 		set_limit(&limits_of_all[i], limits_of_all[i].less);
 }
@@ -139,6 +202,7 @@ static void check_own(void)
 		check_limit(&limits_of_all[i]);
 		set_limit(&limits_of_all[i], limits_of_all[i].usual);
 	}
+	in_child(look, &changed);
 	check_owner("/first", 0, 0640);
 	check_owner("/other", 1, 0604);
 	check(READER, true);
@@ -190,7 +254,9 @@ int main(int argc, char **argv)
 	scenario_need(unshare(CLONE_NEWIPC) == 0, "cannot unshare");
 	make_own();
 	pid_t pid = scenario_child_users(CLONE_NEWUSER, &users, inner, NULL);
+	pid_t alone = scenario_child(bare, NULL);
 	scenario_wait_mark("inner");
+	scenario_wait_mark("bare");
 
 	scenario_ready();
 
@@ -198,6 +264,7 @@ int main(int argc, char **argv)
 	check(OUTSIDE_HELD, true);
 	check_own();
 	scenario_reap(pid);
+	scenario_reap(alone);
 	scenario_reap(same);
 	return scenario_end();
 }

@@ -3,7 +3,8 @@
  * name: mounts-formats
  * promise: the binfmt_misc of a user namespace comes back with its formats, by extension and by
  *	magic, with masks, offsets, flags, those that are disabled, in their order, with an
- *	interpreter that is open; nobody else has them
+ *	interpreter that is open, and with the modes that the host gave its files; nobody else has
+ *	them
  * flavours: flat one three user user-three
  * needs: initial-user-namespace pagemap_scan
  */
@@ -125,6 +126,37 @@ static void make_all(void)
 	make_program("other", "..\0;\362\377", 6);
 }
 
+/* They are the host's root's: nobody else may. */
+static const struct node {
+	const char *path;
+	mode_t mode;
+} nodes[] = {
+	{ "place", 0711 },	 { "place/status", 0600 }, { "place/register", 0220 },
+	{ "place/magic", 0640 }, { "place/two", 0644 },
+};
+enum { NODES = sizeof nodes / sizeof *nodes };
+
+static bool change_modes(void)
+{
+	for (int i = 0; i < NODES; i++)
+		if (chmod(nodes[i].path, nodes[i].mode)) {
+			need(errno == EPERM && i == 0, nodes[i].path);
+			return false;
+		}
+	return true;
+}
+
+static void check_modes(void)
+{
+	for (int i = 0; i < NODES; i++) {
+		struct stat found = { 0 };
+		int failure = stat(nodes[i].path, &found);
+		scenario_check(failure == 0 && (found.st_mode & 07777) == nodes[i].mode &&
+				       found.st_uid == 0,
+			       "%s has mode %o", nodes[i].path, (unsigned)found.st_mode);
+	}
+}
+
 /* A user namespace without one has that of the one above it. */
 static int further_in(void *unused)
 {
@@ -149,6 +181,7 @@ static int inside(void *unused)
 	     "binfmt_misc");
 	make_all();
 	check_runs();
+	bool may_change = change_modes();
 	look(before);
 	pid_t pid = scenario_child_users(0, &root, further_in, NULL);
 	scenario_wait_mark("further");
@@ -156,6 +189,8 @@ static int inside(void *unused)
 
 	scenario_wait_restored();
 	look(after);
+	if (may_change)
+		check_modes();
 	scenario_check(strcmp(before, after) == 0, "formats:\n%s\nbefore:\n%s", after, before);
 	/* It is open: */
 	need(mount("over", "/mnt", "tmpfs", 0, NULL) == 0, "over");

@@ -2,13 +2,14 @@
 /*
  * name: terminals-instances
  * promise: terminals of several devpts that have the same number are told apart, also by who has
- *	opened /dev/tty
+ *	opened /dev/tty; what was changed of the mode and owner of a devpts and its ptmx stays
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  * ignore: stat fd
  */
 #include "scenario.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 enum { INSTANCES = 3 };
 
 static int masters[INSTANCES];
+static bool may_change_root, owns_root;
 
 /* Has the terminal of its session by /dev/tty only; the last by its own name, too. */
 static int session(void *data)
@@ -58,6 +60,41 @@ static void make_instance(int which)
 	scenario_need(masters[which] >= 0 && unlockpt(masters[which]) == 0, "no terminal");
 }
 
+/* The first as it was made; all that a user namespace may change of the others. */
+static void change_attributes(void)
+{
+	scenario_need(chmod("pts-1/ptmx", 0640) == 0 && chown("pts-2/ptmx", 1, 2) == 0 &&
+			      chmod("pts-2/ptmx", 0606) == 0,
+		      "cannot change a ptmx: %m");
+	/* The root is that of the host's root. */
+	may_change_root = chmod("pts-1", 0711) == 0;
+	scenario_need(may_change_root || errno == EPERM, "cannot change a devpts: %m");
+	owns_root = may_change_root && chown("pts-2", 3, 4) == 0 && chmod("pts-2", 0750) == 0;
+}
+
+static void check_node(const char *path, uid_t uid, gid_t gid, mode_t mode)
+{
+	struct stat found = { 0 };
+
+	int failure = stat(path, &found);
+
+	scenario_check(failure == 0 && found.st_uid == uid && found.st_gid == gid &&
+			       (found.st_mode & 07777) == mode,
+		       "%s is of %d:%d, mode %o", path, (int)found.st_uid, (int)found.st_gid,
+		       (unsigned)found.st_mode);
+}
+
+static void check_attributes(void)
+{
+	check_node("pts-0/ptmx", 0, 0, 0666);
+	check_node("pts-1/ptmx", 0, 0, 0640);
+	check_node("pts-2/ptmx", 1, 2, 0606);
+	if (may_change_root)
+		check_node("pts-1", 0, 0, 0711);
+	if (owns_root)
+		check_node("pts-2", 3, 4, 0750);
+}
+
 int main(int argc, char **argv)
 {
 	pid_t children[INSTANCES];
@@ -74,9 +111,11 @@ int main(int argc, char **argv)
 		snprintf(mark, sizeof mark, "session-%d", i);
 		scenario_wait_mark(mark);
 	}
+	change_attributes();
 
 	scenario_ready();
 
+	check_attributes();
 	for (int i = 0; i < INSTANCES; i++) {
 		char got[32] = "", wanted[32];
 		scenario_reap(children[i]);

@@ -47,6 +47,9 @@ int segments_make(const struct ipc_making *making, struct error *err);
 int semaphores_make(const struct ipc_making *making, struct error *err);
 int queues_make(const struct ipc_making *making, struct error *err);
 int posix_queues_make(const struct ipc_making *making, struct error *err);
+/* The root directory of them, when all else has been made. */
+bool posix_queues_root_is_as_new(const struct ipc_making *making);
+int posix_queues_set_root(const struct ipc_making *making, struct error *err);
 
 /* namespace.c, for these: */
 IpcDescEntry *ipc_describe(struct ipc_reading *reading, const struct ipc_perm *permissions, int id);

@@ -477,9 +477,11 @@ static bool is_of_new(const IpcSetting *setting)
 }
 
 /* Called where nothing has been written yet. */
-static bool is_as_new(const IpcEntry *entry)
+static bool is_as_new(const struct ipc_making *making)
 {
-	if (objects_in(entry))
+	const IpcEntry *entry = making->entry;
+
+	if (objects_in(entry) || !posix_queues_root_is_as_new(making))
 		return false;
 	for (size_t i = 0; i < entry->n_settings; i++)
 		if (!is_of_new(entry->settings[i]))
@@ -492,13 +494,13 @@ static int fill(const struct namespace *namespace_, struct error *err)
 	const IpcEntry *entry = namespace_->entry->ipc;
 	const struct ipc_making making = { entry, namespace_->owner };
 
-	if (is_as_new(entry))
+	if (is_as_new(&making))
 		return 0;
 	if (write_settings(&making, false, err) || segments_make(&making, err) ||
 	    semaphores_make(&making, err) || queues_make(&making, err) ||
 	    posix_queues_make(&making, err))
 		return -1;
-	return write_settings(&making, true, err);
+	return posix_queues_set_root(&making, err) || write_settings(&making, true, err) ? -1 : 0;
 }
 
 static void describe(const NsEntry *entry, struct text *text)

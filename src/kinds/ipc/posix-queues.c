@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * POSIX message queues, mq_overview(7), of an ipc namespace: files of a file system that each
- * namespace has (mqueue). Name, limits, mode, owner and messages are kept; times are not. Whoever
- * makes a queue pays for it (RLIMIT_MSGQUEUE) and owns it, so the maker is that user when it
- * makes it.
+ * namespace has (mqueue). Name, limits, mode, owner and messages are kept, and mode and owner of
+ * the root directory; times are not. Whoever makes a queue pays for it (RLIMIT_MSGQUEUE) and owns
+ * it, so the maker is that user when it makes it.
  *
  * What mq_notify(3) has registered cannot be read as a whole (the value that comes with the
  * signal), and a message that is put into an empty queue would use it up: refused.
@@ -16,12 +16,14 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/listing.h"
+#include "kernel/deputy.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/mount.h>
 #include <mqueue.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -33,6 +35,7 @@ enum {
 	/* What no namespace allows more of (HARD_MSGMAX, HARD_MSGSIZEMAX). */
 	MOST_MESSAGES = 65536,
 	MOST_MESSAGE_BYTES = 16 * 1024 * 1024,
+	USUAL_ROOT_MODE = 01777,
 };
 
 /* ---- dump ---- */
@@ -125,12 +128,29 @@ static int collect_one(struct ipc_reading *reading, int directory, const char *n
 	return 0;
 }
 
+static int collect_root(struct ipc_reading *reading, int fd, struct error *err)
+{
+	PosixQueuesRoot *root =
+		arena_copy(reading->arena, &(PosixQueuesRoot)POSIX_QUEUES_ROOT__INIT, sizeof *root);
+	struct stat stat;
+
+	if (fstat(fd, &stat))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
+	root->mode = stat.st_mode & 07777;
+	root->uid = stat.st_uid;
+	root->gid = stat.st_gid;
+	reading->entry->posix_queues_root = root;
+	return 0;
+}
+
 int posix_queues_collect(struct ipc_reading *reading, struct error *err)
 {
 	int fd = posix_queues_mount();
 	/* A kernel without them. */
 	if (fd < 0 && errno == ENODEV)
 		return 0;
+	if (fd >= 0 && collect_root(reading, fd, err))
+		return close(fd), -1;
 	autoclosedir DIR *queues = listing_of(fd);
 	for (const char *queue; listing_next(queues, &queue);)
 		if (collect_one(reading, dirfd(queues), queue, err))
@@ -167,6 +187,9 @@ bool posix_queue_is_sound(const PosixQueue *queue)
 
 int posix_queues_check(const IpcEntry *entry, struct error *err)
 {
+	if (entry->posix_queues_root && entry->posix_queues_root->mode & ~07777U)
+		return fail(err, ERR_IMAGE_INVALID,
+			    "the directory of POSIX message queues has no such mode");
 	for (size_t i = 0; i < entry->n_posix_queues; i++) {
 		const PosixQueue *queue = entry->posix_queues[i];
 		if (!queue->name || !posix_queue_is_name(queue->name))
@@ -232,6 +255,55 @@ int posix_queue_raise_limits(const struct ipc_making *making, const PosixQueue *
 			       ipc_raise(making, "fs/mqueue/queues_max", count, err)
 		       ? -1
 		       : 0;
+}
+
+/* Whom the owner of the namespace has no number for nobody can have given it to: left as it is. */
+static bool has_other_owner(const struct ipc_making *making, const struct stat *stat,
+			    uid_t *ret_uid, gid_t *ret_gid)
+{
+	const PosixQueuesRoot *root = making->entry->posix_queues_root;
+	uint32_t uid, gid;
+	bool has_uid = user_namespace_id_inside(making->owner, false, root->uid, &uid);
+	bool has_gid = user_namespace_id_inside(making->owner, true, root->gid, &gid);
+
+	*ret_uid = has_uid && uid != stat->st_uid ? uid : (uid_t)-1;
+	*ret_gid = has_gid && gid != stat->st_gid ? gid : (gid_t)-1;
+	return *ret_uid != (uid_t)-1 || *ret_gid != (gid_t)-1;
+}
+
+bool posix_queues_root_is_as_new(const struct ipc_making *making)
+{
+	const PosixQueuesRoot *root = making->entry->posix_queues_root;
+	const struct stat usual = { .st_uid = 0, .st_gid = 0 };
+	uid_t uid;
+	gid_t gid;
+
+	return !root ||
+	       (root->mode == USUAL_ROOT_MODE && !has_other_owner(making, &usual, &uid, &gid));
+}
+
+/* In a deputy: only who owns his mounts may have one more (may_mount). */
+static int set_root(void *data, struct error *err)
+{
+	const struct ipc_making *making = data;
+	struct stat stat;
+	uid_t uid;
+	gid_t gid;
+
+	autoclose int fd = unshare(CLONE_NEWNS) ? -1 : posix_queues_mount();
+	if (fd < 0 || fstat(fd, &stat))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
+	if ((has_other_owner(making, &stat, &uid, &gid) && fchown(fd, uid, gid)) ||
+	    fchmod(fd, making->entry->posix_queues_root->mode))
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot set mode and owner of the directory of POSIX message "
+				  "queues");
+	return 0;
+}
+
+int posix_queues_set_root(const struct ipc_making *making, struct error *err)
+{
+	return posix_queues_root_is_as_new(making) ? 0 : deputy_run(set_root, (void *)making, err);
 }
 
 int posix_queues_make(const struct ipc_making *making, struct error *err)

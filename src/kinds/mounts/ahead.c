@@ -68,7 +68,7 @@ static void prepare_one(struct live_namespace *namespace_, const struct mount_li
 		.line = line,
 		.root_fd = root_fd,
 		.is_copied = kind->fill && survey->n_copies < MOST_COPIES,
-		.question = kind->owned ? mount_owner_prepare(collect->arena, line) : NULL,
+		.question = kind->owned ? mount_owner_prepare(collect->arena, line, root_fd) : NULL,
 		.copy_fd = -1,
 		.may_owner = -1,
 	};
@@ -120,8 +120,8 @@ void mount_ahead_settle(struct live_namespace *namespace_)
 	struct mounts_ahead *ahead = &namespace_->ahead;
 
 	for (size_t i = 0; i < ahead->n; i++) {
-		cleanup_close(&ahead->all[i].root_fd);
 		mount_owner_forget(ahead->all[i].question);
+		cleanup_close(&ahead->all[i].root_fd);
 		if (ahead->all[i].is_copied && ahead->all[i].copy_fd < 0)
 			survey_of_mounts(namespace_->collect)->n_copies--;
 	}

@@ -9,6 +9,8 @@
  * With flag F the interpreter was opened when the format was registered, and nothing shows by what
  * path or from which namespace. It is taken to be what the path leads to where it is mounted; where
  * there is no such program it is refused.
+ *
+ * All its files keep mode and owner where somebody has changed them.
  */
 #include "kinds/mounts/kind.h"
 
@@ -183,6 +185,23 @@ static int list_formats(const struct live_superblock *superblock, int dir_fd, bo
 		     : 0;
 }
 
+static int collect_attributes(const struct live_superblock *superblock, int dir_fd, MntEntry *entry,
+			      struct error *err)
+{
+	const struct usual_node root = { 0755, true }, file = { 0644, true },
+				writable = { 0200, true };
+
+	if (mount_node_collect(superblock, entry, dir_fd, "", &root, err) ||
+	    mount_node_collect(superblock, entry, dir_fd, "status", &file, err) ||
+	    mount_node_collect(superblock, entry, dir_fd, "register", &writable, err))
+		return -1;
+	for (size_t i = 0; i < entry->binfmt->n_formats; i++)
+		if (mount_node_collect(superblock, entry, dir_fd, entry->binfmt->formats[i]->name,
+				       &file, err))
+			return -1;
+	return 0;
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	char status[FILE_ROOM];
@@ -205,6 +224,8 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 	turn_round(entry->binfmt);
 	if (!entry->has_userns_id)
 		entry->binfmt = NULL;
+	else if (!result)
+		result = collect_attributes(superblock, fd, entry, err);
 	return result;
 }
 
@@ -237,7 +258,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 			return fail(err, ERR_IMAGE_INVALID,
 				    "mount %" PRIu32 " (%.200s): format %.200s is none",
 				    entry->mnt_id, entry->mountpoint, binfmt->formats[i]->name);
-	return 0;
+	return mount_nodes_check(entry, err);
 }
 
 /* ---- restore ---- */
@@ -367,6 +388,8 @@ static int seal(const struct mount_maker *maker, const MntEntry *entry, int root
 		return 0;
 	if (deputy_run(register_all, &registering, err))
 		return fail_while(err, "mount %.200s", entry->mountpoint);
+	if (mount_nodes_set(maker, entry, root_fd, err))
+		return -1;
 	if (entry->sb_flags & MS_RDONLY && mount_make_read_only(root_fd))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot make the binfmt_misc at %s read-only", entry->mountpoint);

@@ -6,6 +6,9 @@
  * A terminal that is mounted somewhere, and whose master has been closed (the console of a
  * container whose manager has gone), shows as removed. It is made once more, mounted, and hung up
  * by closing its master. It has its number again unless another terminal has that by now.
+ *
+ * The root and ptmx keep mode and owner where somebody has changed them; times are those of a new
+ * one.
  */
 #include "kinds/mounts/kind.h"
 
@@ -62,15 +65,39 @@ static int collect_removed(struct collect *collect, const struct live_mount *mou
 	return 0;
 }
 
+static uint32_t option_of(const char *options, const char *key)
+{
+	const char *at = strstr(options, key);
+
+	return at ? (uint32_t)strtoul(at + strlen(key), NULL, 8) : 0;
+}
+
+/* Nothing where other mounts hide it for good. */
+static int collect_attributes(const struct live_superblock *superblock, MntEntry *entry,
+			      struct error *err)
+{
+	const struct usual_node root = { .mode = 0755, .of_root = true };
+	const struct usual_node ptmx = { .mode = option_of(entry->options, "ptmxmode=") };
+	autoclose int fd = -1;
+
+	if (live_mount_copy(&superblock->mounts[0], &fd, err))
+		return -1;
+	if (fd < 0 || strcmp(superblock->mounts[0].line->root, "/") != 0)
+		return 0;
+	return mount_node_collect(superblock, entry, fd, "", &root, err) ||
+			       mount_node_collect(superblock, entry, fd, "ptmx", &ptmx, err)
+		       ? -1
+		       : 0;
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
-	(void)entry;
 	for (size_t i = 0; i < superblock->n_mounts; i++)
 		if (superblock->mounts[i].line->removed &&
 		    collect_removed(superblock->collect, &superblock->mounts[i], superblock->what,
 				    err))
 			return -1;
-	return 0;
+	return collect_attributes(superblock, entry, err);
 }
 
 static bool has_terminal(const struct mount_survey *survey, const struct records *terminals,
@@ -119,7 +146,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 {
 	(void)snapshot;
 	if (!entry->deleted || (entry->origin && is_number(entry->carried_as)))
-		return 0;
+		return mount_nodes_check(entry, err);
 	return fail(err, ERR_IMAGE_INVALID, "mount %u (%.200s) is of a terminal that is none",
 		    entry->mnt_id, entry->mountpoint);
 }
@@ -132,7 +159,22 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount a devpts");
 	if (mount_set_owned_options(context_fd, maker, entry, err))
 		return -1;
-	return mount_finish(context_fd, entry, err);
+	/* Modes are to be set, and then it is sealed. */
+	MntEntry writable = *entry;
+	if (entry->n_attributes)
+		writable.sb_flags &= ~(uint32_t)MS_RDONLY;
+	return mount_finish(context_fd, &writable, err);
+}
+
+static int seal(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
+		struct error *err)
+{
+	if (mount_nodes_set(maker, entry, root_fd, err))
+		return -1;
+	if (entry->n_attributes && entry->sb_flags & MS_RDONLY && mount_make_read_only(root_fd))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the devpts at %s read-only",
+				  entry->mountpoint);
+	return 0;
 }
 
 /* With this number, or the next that is free; those below it are passed over. -1 with errno. */
@@ -249,4 +291,5 @@ const struct mount_kind devpts_mount_kind = {
 	.complete = complete,
 	.check = check,
 	.make = make,
+	.seal = seal,
 };

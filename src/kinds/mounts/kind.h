@@ -143,6 +143,17 @@ int mount_single_is_own(const struct live_superblock *superblock, const MntEntry
 			struct error *err);
 int mount_single_collect(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err);
+/* node-attributes.c: a file that is there from the beginning, and what it has then. */
+struct usual_node {
+	uint32_t mode;
+	bool of_root; /* else of whoever mounts it */
+};
+/* Records mode and owner of `name` ("" is the root) where they may be others. */
+int mount_node_collect(const struct live_superblock *superblock, MntEntry *entry, int root_fd,
+		       const char *name, const struct usual_node *usual, struct error *err);
+int mount_nodes_check(const MntEntry *entry, struct error *err);
+int mount_nodes_set(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
+		    struct error *err);
 /* One with nothing in it, attached nowhere; -1 with errno. */
 int mount_new_tmpfs(void);
 /* The superblock of a context, and a mount of it that is attached nowhere; then both. */

@@ -37,6 +37,8 @@ struct owner_question {
 	const struct mount_line *line;
 	struct option options[MAX_OPTIONS];
 	size_t n_options;
+	int mount_fd;
+	mode_t ptmx; /* of a devpts; 0: none */
 };
 
 /* -1 with errno; who has no such id cannot have given it. */
@@ -61,19 +63,49 @@ static int prepare_option(struct owner_question *question, char *word)
 	return 0;
 }
 
+static int look_at_ptmx(const struct owner_question *question, struct stat *ret)
+{
+	if (strcmp(question->line->type, "devpts") != 0)
+		return -1;
+	if (fstatat(question->mount_fd, "ptmx", ret, AT_SYMLINK_NOFOLLOW))
+		return -1;
+	/* Something else may be mounted over it. */
+	return ret->st_dev == question->line->device && S_ISCHR(ret->st_mode) ? 0 : -1;
+}
+
+/*
+ * Who may reconfigure a devpts has set the mode of its ptmx to that of the options. That of a
+ * read-only one cannot be set again.
+ */
+static void set_ptmx_again(const struct owner_question *question)
+{
+	struct stat found;
+
+	if (question->ptmx && !look_at_ptmx(question, &found) && found.st_mode != question->ptmx &&
+	    fchmodat(question->mount_fd, "ptmx", question->ptmx & 07777, 0))
+		errno = 0;
+}
+
 void mount_owner_forget(struct owner_question *question)
 {
+	if (question)
+		set_ptmx_again(question);
 	for (size_t i = 0; question && i < question->n_options; i++)
 		cleanup_close(&question->options[i].owned_fd);
 }
 
-struct owner_question *mount_owner_prepare(struct arena *arena, const struct mount_line *line)
+struct owner_question *mount_owner_prepare(struct arena *arena, const struct mount_line *line,
+					   int mount_fd)
 {
 	struct owner_question *question = arena_new(arena, struct owner_question);
 	/* Of a devpts what is not given would become the default again. */
 	char *text = arena_string(arena, strcmp(line->type, "devpts") == 0 ? line->options : "");
 
+	struct stat ptmx;
+
 	question->line = line;
+	question->mount_fd = mount_fd;
+	question->ptmx = look_at_ptmx(question, &ptmx) ? 0 : ptmx.st_mode;
 	for (char *word; question->n_options < MAX_OPTIONS && (word = strsep(&text, ","));)
 		if (*word && prepare_option(question, word)) {
 			int failure = errno;
@@ -199,7 +231,8 @@ static int may_reconfigure(const struct live_superblock *superblock, int mount_f
 
 	if (known >= 0)
 		return known;
-	struct owner_question *question = mount_owner_prepare(arena, superblock->mounts[0].line);
+	struct owner_question *question =
+		mount_owner_prepare(arena, superblock->mounts[0].line, mount_fd);
 	if (!question)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell who owns %s",
 				  superblock->what);

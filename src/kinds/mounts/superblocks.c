@@ -120,6 +120,8 @@ static void tell_other_mounts(const struct live_superblock *superblock)
 		other->layers_hidden = entry->layers_hidden;
 		other->n_layers_hidden = entry->n_layers_hidden;
 		other->binfmt = entry->binfmt;
+		other->attributes = entry->attributes;
+		other->n_attributes = entry->n_attributes;
 		other->fuse = entry->fuse;
 		other->loop = entry->loop;
 		other->device = entry->device;

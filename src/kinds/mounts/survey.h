@@ -257,7 +257,8 @@ int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, s
  * superblock? Prepared before that is entered (NULL with errno); then 1, 0, or -1.
  */
 struct owner_question;
-struct owner_question *mount_owner_prepare(struct arena *arena, const struct mount_line *line);
+struct owner_question *mount_owner_prepare(struct arena *arena, const struct mount_line *line,
+					   int mount_fd);
 int mount_owner_ask(const struct owner_question *question, int mount_fd, struct error *err);
 void mount_owner_forget(struct owner_question *question);
 

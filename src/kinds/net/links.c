@@ -6,6 +6,10 @@
  * (bridges) come before their ports, and what lies above another interface (vlan, macvlan) after
  * it.
  *
+ * A bridge keeps its address by being given it, as nothing else sets one. From then on the kernel
+ * takes it for set (NET_ADDR_SET): one that had none but by chance, or from its ports, follows them
+ * no more, and without ports its bridge id, which was all zeroes, has the address in it.
+ *
  * What has its other end in another namespace is made with the help of peers.c. Refused: kinds that
  * are not in the table.
  */

@@ -26,7 +26,9 @@ struct passing_name {
 	const char *name;
 	bool directory;
 	bool keeps_dir; /* dir_fd is its own */
-	bool own;	/* nobody else gives such a name; else: */
+	bool gone;	/* but these times are still to be set: */
+	struct timespec times[2];
+	bool own; /* nobody else gives such a name; else: */
 	dev_t device;
 	ino_t inode;
 };
@@ -39,26 +41,23 @@ static bool is_ours(const struct passing_name *name)
 			     found.st_dev == name->device && found.st_ino == name->inode);
 }
 
-/* *ret_removed also where its directory could not be given its times. */
-static int remove_it(const struct passing_name *name, bool *ret_removed)
+/* It may be gone, and its directory not have its times yet. */
+static int remove_it(struct passing_name *name)
 {
-	struct timespec times[2];
-
-	*ret_removed = false;
-	if (names_times(name->dir_fd, times) < 0 ||
-	    unlinkat(name->dir_fd, name->name, name->directory ? AT_REMOVEDIR : 0) < 0)
+	if (!name->gone &&
+	    (names_times(name->dir_fd, name->times) < 0 ||
+	     unlinkat(name->dir_fd, name->name, name->directory ? AT_REMOVEDIR : 0) < 0))
 		return -1;
-	*ret_removed = true;
-	return names_set_times(name->dir_fd, times);
+	name->gone = true;
+	return names_set_times(name->dir_fd, name->times);
 }
 
 static void take_back(const struct undo_entry *entry)
 {
-	const struct passing_name *name = (const struct passing_name *)entry;
-	bool removed;
+	struct passing_name *name = (struct passing_name *)(uintptr_t)entry;
 
-	if (is_ours(name))
-		remove_it(name, &removed);
+	if (name->gone || is_ours(name))
+		remove_it(name);
 	if (name->keeps_dir)
 		close(name->dir_fd);
 }
@@ -117,9 +116,13 @@ static struct passing_name *keep_times(int dir_fd, const struct timespec times[2
 				       struct passing_name *made)
 {
 	int failure = errno;
+	bool kept = names_set_times(dir_fd, times) == 0;
 
-	if (names_set_times(dir_fd, times) < 0 && made)
-		return remove_own(made);
+	if (!kept && made) {
+		failure = errno;
+		made = remove_own(made);
+		names_set_times(dir_fd, times);
+	}
 	errno = failure;
 	return made;
 }
@@ -317,12 +320,9 @@ struct passing_name *passing_awaited(struct file_opener *opener, int dir_fd, con
 
 int passing_remove(struct passing_name *name)
 {
-	bool removed;
-	int result = remove_it(name, &removed);
-
-	if (removed || errno == ENOENT) {
+	if (remove_it(name) == 0 || (!name->gone && errno == ENOENT)) {
 		undo_drop(&name->undo);
-		return removed ? result : 0;
+		return 0;
 	}
 	/* It is tried again when all is undone, when the caller has closed the directory. */
 	int failure = errno, dir_fd = fcntl(name->dir_fd, F_DUPFD_CLOEXEC, 0);

@@ -525,8 +525,12 @@ static int bind_keeping(struct unix_world *world, const UnixSkEntry *sk, int fd,
 	if (names_times(naming->parent, times) < 0)
 		return -1;
 	int result = bind_named(world, sk, fd, naming), failure = errno;
-	if (names_set_times(naming->parent, times) < 0 && result == 0)
-		return -1;
+	if (names_set_times(naming->parent, times) < 0) {
+		failure = result == 0 ? errno : failure;
+		result = -1;
+		/* The restore fails, which is no reason to leave them changed. */
+		names_set_times(naming->parent, times);
+	}
 	errno = failure;
 	return result;
 }

@@ -2,11 +2,11 @@
 /*
  * name: refused-backlog
  * promise: what a client has sent before it was accepted, and cannot be sent again, is refused by
- *	name, and stays where it is: descriptors, something of another process; and a client with a
- *	name that is gone
+ *	name, and stays where it is: something of another process; and a client with a name that is
+ *	gone
  * flavours: flat three
  * needs: kernel_memory
- * arguments: rights other named
+ * arguments: other named
  * options: --timeout 1
  * refused: unsupported-file
  */
@@ -24,22 +24,6 @@ static int send_byte(void *data)
 {
 	(void)data;
 	return send(client, "o", 1, 0) != 1;
-}
-
-static void send_rights(void)
-{
-	union {
-		char room[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr message;
-	} control = { .message = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
-	struct iovec part = { &byte, 1 };
-	struct msghdr header = { .msg_iov = &part,
-				 .msg_iovlen = 1,
-				 .msg_control = &control,
-				 .msg_controllen = sizeof control };
-
-	memcpy(CMSG_DATA(&control.message), &client, sizeof client);
-	scenario_need(sendmsg(client, &header, 0) == 1, "cannot send: %m");
 }
 
 int main(int argc, char **argv)
@@ -60,8 +44,6 @@ int main(int argc, char **argv)
 		"cannot connect: %m");
 	if (is_named)
 		close(client);
-	else if (strcmp(which, "rights") == 0)
-		send_rights();
 	else
 		scenario_reap(scenario_child(send_byte, NULL));
 

@@ -313,6 +313,8 @@ int collect_files_complete(struct collect *collect, struct error *err);
 int collect_files_before_end(struct collect *collect, struct error *err);
 int collect_files_at_end(struct collect *collect, struct error *err);
 void collect_files_done(struct collect *collect);
+/* Once it goes on, or is gone. */
+void collect_files_let_go(struct collect *collect);
 
 /*
  * What is on its way to a task (SCM_RIGHTS), by a descriptor that is taken over; `what` names whom

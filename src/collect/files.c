@@ -322,13 +322,23 @@ static int collect_flights(struct collect *collect, struct error *err)
 	return 0;
 }
 
-static void close_flights(struct collect *collect)
+/* The driver of a FUSE is asked at each close (fuse_flush): not while it stands still. */
+static void close_flights(struct collect *collect, bool all)
 {
 	struct files_state *state = state_of(collect);
+	struct flight *left = NULL, *next;
 
-	for (struct flight *at = state->flights; at; at = at->next)
-		close(at->fd);
-	state->flights = state->last_flight = NULL;
+	for (struct flight *at = state->flights; at; at = next) {
+		next = at->next;
+		if (all || collect_fd_is_silent(collect, at->fd) == 0) {
+			close(at->fd);
+			continue;
+		}
+		at->next = left;
+		left = at;
+	}
+	state->flights = left;
+	state->last_flight = NULL;
 }
 
 const struct open_file *collect_keep_file(const struct open_file *file)
@@ -376,12 +386,17 @@ int collect_files_at_end(struct collect *collect, struct error *err)
 
 void collect_files_done(struct collect *collect)
 {
-	close_flights(collect);
+	close_flights(collect, false);
 	for (const struct file_kind *const *kind = kinds.files; *kind; kind++)
 		if ((*kind)->done)
 			(*kind)->done(collect);
 	kept_fd_close(&collect->pidfd);
 	kernel_memory_close(&collect->kernel_memory);
+}
+
+void collect_files_let_go(struct collect *collect)
+{
+	close_flights(collect, true);
 }
 
 int collect_get_file(const struct open_file *file, struct error *err)

@@ -91,6 +91,7 @@ void collect_release(struct collect *collect)
 	end_helpers(collect);
 	collect_files_done(collect);
 	detach_all(collect);
+	collect_files_let_go(collect);
 }
 
 int collect_leave_stopped(struct collect *collect, bool *ret_goes_on, struct error *err)
@@ -107,6 +108,7 @@ int collect_leave_stopped(struct collect *collect, bool *ret_goes_on, struct err
 	end_helpers(collect);
 	collect_files_done(collect);
 	detach_all(collect);
+	collect_files_let_go(collect);
 	return failed;
 }
 
@@ -243,5 +245,6 @@ int collect_kill(struct collect *collect, bool *ret_goes_on, struct error *err)
 	wait_end(&saved);
 	end_helpers(collect);
 	collect_files_done(collect);
+	collect_files_let_go(collect);
 	return failed;
 }

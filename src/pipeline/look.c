@@ -37,6 +37,7 @@ static int look_once(const struct pipeline_options *options, struct arena *arena
 	int failed = collect_look_tree(collect, err) || collect_read(collect, err) ||
 		     collect_read_complete(collect, err);
 	collect_files_done(collect);
+	collect_files_let_go(collect);
 	return failed ? -1 : 0;
 }
 

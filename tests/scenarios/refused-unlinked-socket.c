@@ -3,7 +3,7 @@
  * name: refused-unlinked-socket
  * promise: the removed name of a socket that is there, open by path, is refused, as nobody could
  *	connect by it any more; the socket hears nothing of that
- * flavours: flat user
+ * flavours: flat one user ordinary
  * refused: unsupported-file
  */
 #include "scenario.h"

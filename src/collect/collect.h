@@ -99,6 +99,7 @@ struct target {
 	struct files_ahead **files_ahead; /* the same of descriptors; NULL: nothing */
 	size_t n_files_ahead, n_descriptors;
 	bool descriptors_listed;
+	int peek_failure; /* see target_peek */
 	bool addresses_asked;
 	const uint64_t *file_addresses; /* of the same; see file-addresses.h; NULL: unknown */
 	const struct error *descriptors_error; /* why they cannot be; NULL: nothing has failed */
@@ -230,6 +231,8 @@ struct target_folder *target_enter(const struct target *target);
 void target_leave(struct target_folder **folder);
 #define autoleave __attribute__((cleanup(target_leave), unused)) struct target_folder *
 int target_open(const struct target *target, const char *name, int flags);
+/* Its memory. False: nothing is there, or (target->peek_failure, an errno) nothing could tell. */
+bool target_peek(struct target *target, uint64_t address, void *bytes, size_t size);
 int target_look(const struct target *target, const char *name, struct stat *ret_stat);
 /* Its mount and its type, for which no file system is asked. */
 int target_mount_of(const struct target *target, const char *name, struct statx *ret);

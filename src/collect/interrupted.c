@@ -251,13 +251,6 @@ static uint64_t stopped_since(struct target *target, const struct target_thread 
 
 /* --- which call it was -------------------------------------------------------------------- */
 
-static bool read_memory(const struct target *target, uint64_t address, void *bytes, size_t size)
-{
-	struct iovec local = { bytes, size }, remote = { (void *)address, size };
-
-	return process_vm_readv(target->tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
-}
-
 static bool write_memory(pid_t tid, uint64_t address, const void *bytes, size_t size)
 {
 	struct iovec local = { (void *)bytes, size }, remote = { (void *)address, size };
@@ -265,11 +258,11 @@ static bool write_memory(pid_t tid, uint64_t address, const void *bytes, size_t 
 	return process_vm_writev(tid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
-static bool read_time(const struct target *target, uint64_t address, uint64_t *ret_time)
+static bool read_time(struct target *target, uint64_t address, uint64_t *ret_time)
 {
 	struct timespec time;
 
-	if (address == 0 || !read_memory(target, address, &time, sizeof time) || time.tv_sec < 0 ||
+	if (address == 0 || !target_peek(target, address, &time, sizeof time) || time.tv_sec < 0 ||
 	    time.tv_nsec < 0 || time.tv_nsec >= SECOND)
 		return false;
 	/* About 292 years: as long as the kernel's own longest (KTIME_MAX). */
@@ -280,7 +273,7 @@ static bool read_time(const struct target *target, uint64_t address, uint64_t *r
 }
 
 /* Could these be the arguments of this call, of those that have a restart block? */
-static bool is_plausible(const struct target *target, long nr, const uint64_t args[6])
+static bool is_plausible(struct target *target, long nr, const uint64_t args[6])
 {
 	struct pollfd entry;
 	uint64_t time;
@@ -289,15 +282,15 @@ static bool is_plausible(const struct target *target, long nr, const uint64_t ar
 	switch (nr) {
 	case SYS_nanosleep:
 		return read_time(target, args[0], &time) &&
-		       (args[1] == 0 || read_memory(target, args[1], &entry, sizeof entry));
+		       (args[1] == 0 || target_peek(target, args[1], &entry, sizeof entry));
 	case SYS_clock_nanosleep:
 		return args[0] <= CLOCK_TAI && args[1] == 0 && read_time(target, args[2], &time);
 	case SYS_poll:
 		return args[1] <= INT32_MAX &&
-		       (args[1] == 0 || read_memory(target, args[0], &entry, sizeof entry));
+		       (args[1] == 0 || target_peek(target, args[0], &entry, sizeof entry));
 	case SYS_futex:
 		return args[0] % sizeof word == 0 &&
-		       read_memory(target, args[0], &word, sizeof word) &&
+		       target_peek(target, args[0], &word, sizeof word) &&
 		       ((args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT ||
 			(args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET) &&
 		       args[1] < FUTEX_OPERATIONS && read_time(target, args[3], &time);
@@ -321,7 +314,7 @@ static bool is_place(enum sleep_place place, long nr)
 }
 
 /* The call that restart_syscall goes on with; -1 if it cannot be told. */
-static long restarted_call(const struct target *target, const struct target_thread *thread)
+static long restarted_call(struct target *target, const struct target_thread *thread)
 {
 	static const long candidates[] = { SYS_nanosleep, SYS_clock_nanosleep, SYS_poll,
 					   SYS_futex };
@@ -330,7 +323,7 @@ static long restarted_call(const struct target *target, const struct target_thre
 	long found = -1;
 
 	registers_arguments(&thread->regs, args);
-	if (read_memory(target, thread->regs.rip - sizeof code, code, sizeof code))
+	if (target_peek(target, thread->regs.rip - sizeof code, code, sizeof code))
 		found = registers_call_of_code(code);
 	if (found >= 0)
 		return is_plausible(target, found, args) ? found : -1;
@@ -383,7 +376,7 @@ static bool write_timeout(const struct thread_timeout *timeout, pid_t tid,
 }
 
 /* What the kernel has written for the caller, when it is nobody's guess. */
-static bool read_remaining(const struct target *target, const struct timed_call *call,
+static bool read_remaining(struct target *target, const struct timed_call *call,
 			   const uint64_t args[6], struct thread_timeout *timeout)
 {
 	if (call->remaining == NONE || !read_time(target, args[call->remaining], &timeout->left))

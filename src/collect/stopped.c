@@ -76,7 +76,7 @@ static bool read_memory(pid_t pid, uint64_t address, void *bytes, size_t size)
 	return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
 }
 
-static void settle_rseq(const struct target *target, struct target_thread *thread)
+static void settle_rseq(struct target *target, struct target_thread *thread)
 {
 	struct critical_section section;
 	uint64_t address;
@@ -84,9 +84,8 @@ static void settle_rseq(const struct target *target, struct target_thread *threa
 	/* A thread inside a system call is not in a critical section. */
 	if (thread->rseq_address == 0 || (int64_t)thread->regs.orig_rax >= 0)
 		return;
-	if (!read_memory(target->tid, thread->rseq_address + RSEQ_CS_OFFSET, &address,
-			 sizeof address) ||
-	    address == 0 || !read_memory(target->tid, address, &section, sizeof section))
+	if (!target_peek(target, thread->rseq_address + RSEQ_CS_OFFSET, &address, sizeof address) ||
+	    address == 0 || !target_peek(target, address, &section, sizeof section))
 		return;
 	if (thread->regs.rip - section.start_ip < section.post_commit_offset)
 		thread->regs.rip = section.abort_ip;
@@ -353,6 +352,12 @@ enum stop_outcome target_read_stopped(struct target *target, struct error *err)
 			continue;
 		settle_rseq(target, thread);
 		interrupted_settle(target, thread);
+	}
+	errno = target->peek_failure;
+	if (outcome == STOP_DONE && errno) {
+		fail_errno(err, ERR_KERNEL_REFUSED,
+			   "cannot tell in which call pid %d was interrupted", target->pid);
+		return STOP_FAILED;
 	}
 	return outcome;
 }

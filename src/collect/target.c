@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* PIDFD_THREAD, 6.9: that of the process is its leader's, who may be dead. */
@@ -155,6 +156,16 @@ int target_open(const struct target *target, const char *name, int flags)
 	if (find_way(target, name, &way))
 		return -1;
 	return (int)told(target, name, openat(way.from, way.name, flags | O_CLOEXEC));
+}
+
+bool target_peek(struct target *target, uint64_t address, void *bytes, size_t size)
+{
+	struct iovec local = { bytes, size }, remote = { (void *)address, size };
+	ssize_t got = process_vm_readv(target->tid, &local, 1, &remote, 1, 0);
+
+	if (got < 0 && errno_tells_nothing(errno))
+		target->peek_failure = errno;
+	return got == (ssize_t)size;
 }
 
 bool collect_is_silent(const struct collect *collect, dev_t device)

@@ -357,6 +357,8 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *	      of it, and nothing is made; else 0, or -1
  *   prepare  in the coordinator: opens what the maker needs
  *   go	      in the maker, with our rights, before it enters the owner: where it has to be
+ *   unborn   as fill, when the owner has been entered, and nothing has been made: whose files are
+ *	      they that come with it?
  *   fill     in a process of its own that has entered the owner and called unshare(2), or entered
  *	      the namespace after that (is_joined): alone in the new namespace, with all
  *	      capabilities of the owner and no others. It ends afterwards, and a descriptor keeps
@@ -402,6 +404,7 @@ struct namespace_kind {
 		       enum cgroup_mode mode, struct error *err);
 	int (*go)(struct file_opener *opener, const struct namespace *namespace_,
 		  struct error *err);
+	void (*unborn)(const struct namespace *namespace_);
 	int (*fill)(const struct namespace *namespace_, struct error *err);
 	bool (*is_joined)(const struct namespace *namespace_);
 	bool (*stands_on)(const struct namespace *namespace_, const struct namespace *other);

@@ -16,7 +16,6 @@
 #include <linux/nsfs.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/fsuid.h>
 #include <sys/ioctl.h>
 
 struct making {
@@ -47,14 +46,8 @@ static int make(struct visitor *visitor, void *data, struct error *err)
 	const struct namespace_type_row *type = &namespace_types[making->namespace_->type];
 	char path[64];
 
-	/*
-	 * Files that come with it (mqueue) are root's of the owner, where it has one. Of others we
-	 * set what we may as who we are.
-	 */
-	if (type->flag == CLONE_NEWIPC) {
-		setfsuid(0);
-		setfsgid(0);
-	}
+	if (making->kind->unborn)
+		making->kind->unborn(making->namespace_);
 	if (unshare((int)type->flag))
 		return fail_unshare(type, err);
 	bool later = making->kind->is_joined && making->kind->is_joined(making->namespace_);

@@ -48,6 +48,7 @@ int semaphores_make(const struct ipc_making *making, struct error *err);
 int queues_make(const struct ipc_making *making, struct error *err);
 int posix_queues_make(const struct ipc_making *making, struct error *err);
 /* The root directory of them, when all else has been made. */
+void posix_queues_become_owner(const struct ipc_making *making);
 bool posix_queues_root_is_as_new(const struct ipc_making *making);
 int posix_queues_set_root(const struct ipc_making *making, struct error *err);
 

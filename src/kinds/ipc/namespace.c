@@ -489,6 +489,13 @@ static bool is_as_new(const struct ipc_making *making)
 	return true;
 }
 
+static void unborn(const struct namespace *namespace_)
+{
+	const struct ipc_making making = { namespace_->entry->ipc, namespace_->owner };
+
+	posix_queues_become_owner(&making);
+}
+
 static int fill(const struct namespace *namespace_, struct error *err)
 {
 	const IpcEntry *entry = namespace_->entry->ipc;
@@ -516,6 +523,7 @@ const struct namespace_kind ipc_namespace_kind = {
 	.type = NAMESPACE_IPC,
 	.collect = collect,
 	.check = check,
+	.unborn = unborn,
 	.fill = fill,
 	.describe = describe,
 };

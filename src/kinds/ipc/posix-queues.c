@@ -24,6 +24,7 @@
 #include <linux/mount.h>
 #include <mqueue.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -280,6 +281,22 @@ bool posix_queues_root_is_as_new(const struct ipc_making *making)
 
 	return !root ||
 	       (root->mode == USUAL_ROOT_MODE && !has_other_owner(making, &usual, &uid, &gid));
+}
+
+/*
+ * It belongs to who makes the namespace, as whom files are accessed: to root of the owner, which has
+ * all capabilities, or, where nobody is root, to whom it belonged.
+ */
+void posix_queues_become_owner(const struct ipc_making *making)
+{
+	const PosixQueuesRoot *root = making->entry->posix_queues_root;
+	uint32_t uid, gid;
+
+	setfsgid(root && user_namespace_id_inside(making->owner, true, root->gid, &gid) ? gid : 0);
+	setfsuid(0);
+	if (root && setfsuid((uid_t)-1) != 0 &&
+	    user_namespace_id_inside(making->owner, false, root->uid, &uid))
+		setfsuid(uid);
 }
 
 /* In a deputy: only who owns his mounts may have one more (may_mount). */

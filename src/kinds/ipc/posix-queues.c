@@ -284,8 +284,8 @@ bool posix_queues_root_is_as_new(const struct ipc_making *making)
 }
 
 /*
- * It belongs to who makes the namespace, as whom files are accessed: to root of the owner, which has
- * all capabilities, or, where nobody is root, to whom it belonged.
+ * It belongs to who makes the namespace, as whom files are accessed: to root of the owner, who has
+ * all rights, or, where nobody is root, to whom it belonged.
  */
 void posix_queues_become_owner(const struct ipc_making *making)
 {

@@ -6,6 +6,7 @@
 #include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/numbers.h"
+#include "base/table.h"
 #include "collect/collect.h"
 #include "collect/read-kernel.h"
 
@@ -61,24 +62,32 @@ uint64_t target_file_address(struct target *target, uint32_t number)
 	return addresses ? addresses[place] : 0;
 }
 
-static uint32_t id_of(const struct descriptor_table *table, uint32_t number)
+/* Both are in order of number. */
+static void list_files(struct target *target, struct table *files)
 {
-	for (size_t i = 0; table && i < table->n_descriptors; i++)
-		if (table->descriptors[i]->fd == number)
-			return table->descriptors[i]->id;
-	return 0;
+	const struct descriptor_table *table = target->task->table;
+	const uint64_t *addresses = target->n_descriptors ? addresses_of(target) : NULL;
+	size_t at = 0;
+
+	for (size_t i = 0; addresses && table && i < table->n_descriptors; i++) {
+		FdinfoEntry *entry = table->descriptors[i];
+		while (at < target->n_descriptors && target->descriptors[at] < entry->fd)
+			at++;
+		if (at < target->n_descriptors && target->descriptors[at] == entry->fd)
+			table_add(files, target->collect->arena, addresses[at], entry);
+	}
 }
 
 uint32_t collect_file_at(struct collect *collect, uint64_t address)
 {
-	uint32_t found = 0;
+	static const char owner;
+	void **kept = collect_state(collect, &owner);
 
-	for (size_t i = 0; i < collect->n_targets && !found; i++) {
-		struct target *target = &collect->targets[i];
-		const uint64_t *addresses = target->n_descriptors ? addresses_of(target) : NULL;
-		for (size_t k = 0; addresses && k < target->n_descriptors && !found; k++)
-			if (addresses[k] == address)
-				found = id_of(target->task->table, target->descriptors[k]);
+	if (!*kept) {
+		*kept = arena_new(collect->arena, struct table);
+		for (size_t i = 0; i < collect->n_targets; i++)
+			list_files(&collect->targets[i], *kept);
 	}
-	return found;
+	const FdinfoEntry *found = table_find(*kept, address);
+	return found ? found->id : 0;
 }

@@ -269,7 +269,9 @@ int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, in
 int mounts_served_open(struct file_opener *opener, const RegFileEntry *reg,
 		       int (*flags_of)(const RegFileEntry *reg), struct error *err)
 {
-	int fd = fuse_open_polled(opener, reg, flags_of, err);
+	int fd, polled = fuse_open_polled(opener, reg, flags_of, &fd, err);
 
-	return fd != -1 ? (fd < 0 ? -1 : fd) : fuse_open_file(opener, reg, flags_of(reg), 0, err);
+	if (polled)
+		return polled < 0 ? -1 : fd;
+	return fuse_open_file(opener, reg, flags_of(reg), 0, err);
 }

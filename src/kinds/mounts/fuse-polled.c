@@ -121,7 +121,7 @@ static int open_next(struct file_opener *opener, const RegFileEntry *reg, int fl
 }
 
 int fuse_open_polled(struct file_opener *opener, const RegFileEntry *reg,
-		     int (*flags_of)(const RegFileEntry *reg), struct error *err)
+		     int (*flags_of)(const RegFileEntry *reg), int *ret_fd, struct error *err)
 {
 	struct polled_files *known = polled_of(opener);
 	uint32_t device = device_of(opener->snapshot, reg);
@@ -133,10 +133,13 @@ int fuse_open_polled(struct file_opener *opener, const RegFileEntry *reg,
 		for (size_t i = 0; i < n; i++) {
 			if (opener_make_room(opener, err) ||
 			    open_next(opener, files[i], flags_of(files[i]), last, err))
-				return -2;
+				return -1;
 			last = files[i]->fuse->poll_handle;
 		}
 	}
 	const struct polled *polled = table_find(&known->files, reg->id);
-	return polled ? opener_take(opener, polled->place) : -1;
+	if (!polled)
+		return 0;
+	*ret_fd = opener_take(opener, polled->place);
+	return *ret_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "cannot take %s", reg->name) : 1;
 }

@@ -119,11 +119,11 @@ int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, in
 
 /*
  * fuse-polled.c: more than so many were not opened before a file that was polled. Opens all of its
- * file system that were; this one, if it was, -1 if not; -2: it failed.
+ * file system that were. 1: this one was, too; 0: it was not.
  */
 enum { FUSE_MOST_OPENED = 100000 };
 int fuse_open_polled(struct file_opener *opener, const RegFileEntry *reg,
-		     int (*flags_of)(const RegFileEntry *reg), struct error *err);
+		     int (*flags_of)(const RegFileEntry *reg), int *ret_fd, struct error *err);
 
 /* fuse-play.c: it has been mounted, and the kernel begins to ask. */
 int fuse_play_begin(struct file_opener *opener, const MntEntry *entry, struct error *err);

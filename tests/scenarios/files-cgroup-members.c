@@ -9,6 +9,7 @@
  * unseen: it lasts a moment only
  * ignore: fd
  */
+#include "cgroup-place.h"
 #include "scenario.h"
 
 #include <fcntl.h>
@@ -17,34 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROOM = 1024, A_MOMENT = 700 };
-
-/* Our own cgroup of the unified hierarchy, or the named one. */
-static bool find_place(char place[ROOM])
-{
-	char line[4 * ROOM], root[256], point[256], type[32], options[256], path[256];
-	FILE *in = fopen("/proc/self/mountinfo", "re");
-	bool found = false;
-
-	while (in && !found && fgets(line, sizeof line, in)) {
-		char *dash = strstr(line, " - ");
-		if (!dash || sscanf(line, "%*s %*s %*s %255s %255s", root, point) != 2 ||
-		    sscanf(dash + 3, "%31s %*s %255s", type, options) != 2 || strcmp(root, "/"))
-			continue;
-		bool named = strcmp(type, "cgroup") == 0 && strstr(options, "name=systemd");
-		if (strcmp(type, "cgroup2") && !named)
-			continue;
-		FILE *own = fopen("/proc/self/cgroup", "re");
-		while (own && fgets(line, sizeof line, own))
-			if (sscanf(line, named ? "%*d:name=systemd:%255s" : "0::%255s", path) == 1)
-				found = snprintf(place, ROOM, "%s%s", point, path) < ROOM;
-		if (own)
-			fclose(own);
-	}
-	if (in)
-		fclose(in);
-	return found;
-}
+enum { A_MOMENT = 700 };
 
 static int open_members(const char *folder)
 {

@@ -7,6 +7,7 @@
  * needs: initial-user-namespace
  * alone: the kernel forgets all names that nobody uses
  */
+#include "cgroup-place.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -18,27 +19,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROOM = 1024, PATIENCE = 5000 };
+enum { PATIENCE = 5000 };
 
 static const char file[] = "some/where/file";
-
-/* Where the whole of the unified hierarchy is mounted. */
-static bool find_hierarchy(char path[ROOM])
-{
-	char line[4 * ROOM], root[ROOM], type[32];
-	FILE *in = fopen("/proc/self/mountinfo", "re");
-	bool found = false;
-
-	while (in && !found && fgets(line, sizeof line, in)) {
-		char *dash = strstr(line, " - ");
-		found = dash && sscanf(line, "%*s %*s %*s %1023s %1023s", root, path) == 2 &&
-			sscanf(dash + 3, "%31s", type) == 1 && strcmp(type, "cgroup2") == 0 &&
-			strcmp(root, "/") == 0;
-	}
-	if (in)
-		fclose(in);
-	return found;
-}
 
 static bool put(const char *path, const char *text)
 {

@@ -6,6 +6,7 @@
  * flavours: flat three
  * refused: unsupported-namespace
  */
+#include "cgroup-place.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -16,34 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { ROOM = 1024, PATIENCE = 200 };
-
-/* Of any hierarchy whose root is mounted: the directory that we are in. */
-static bool find_place(char place[ROOM])
-{
-	char line[ROOM], root[256], point[256], type[32], options[256], path[256];
-	FILE *in = fopen("/proc/self/mountinfo", "r");
-	bool found = false;
-
-	while (in && !found && fgets(line, sizeof line, in)) {
-		char *dash = strstr(line, " - ");
-		if (!dash || sscanf(line, "%*s %*s %*s %255s %255s", root, point) != 2 ||
-		    sscanf(dash + 3, "%31s %*s %255s", type, options) != 2 || strcmp(root, "/"))
-			continue;
-		bool is_v1 = strcmp(type, "cgroup") == 0 && strstr(options, "name=systemd");
-		if (strcmp(type, "cgroup2") && !is_v1)
-			continue;
-		FILE *own = fopen("/proc/self/cgroup", "r");
-		while (own && fgets(line, sizeof line, own))
-			if (sscanf(line, is_v1 ? "%*d:name=systemd:%255s" : "0::%255s", path) == 1)
-				found = snprintf(place, ROOM, "%s%s", point, path) < ROOM;
-		if (own)
-			fclose(own);
-	}
-	if (in)
-		fclose(in);
-	return found;
-}
+enum { PATIENCE = 200 };
 
 static bool move_to(const char *place, const char *below)
 {

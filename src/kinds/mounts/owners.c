@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "kernel/deputy.h"
 #include "kinds/mounts/kind.h"
 
@@ -83,7 +84,9 @@ static void set_ptmx_again(const struct owner_question *question)
 
 	if (question->ptmx && !look_at_ptmx(question, &found) && found.st_mode != question->ptmx &&
 	    fchmodat(question->mount_fd, "ptmx", question->ptmx & 07777, 0))
-		errno = 0;
+		log_warning("dump", question->line->mountpoint,
+			    "its ptmx has the mode of its options now, and had %04o: %s",
+			    question->ptmx & 07777U, strerror(errno));
 }
 
 void mount_owner_forget(struct owner_question *question)

@@ -425,4 +425,21 @@ static pid_t serve_fs(void)
 	return pid;
 }
 
+/*
+ * The file system is there as long as a child uses it, which says mark "uses" and checks itself
+ * after the restore. Says mark "inside"; returns what a body of scenario_child does.
+ */
+static inline int serve_user(int (*use)(void *data))
+{
+	pid_t driver = serve_fs(), user = scenario_child(use, NULL);
+
+	scenario_wait_mark("uses");
+	scenario_mark("inside");
+	scenario_wait_restored();
+	scenario_reap(user);
+	umount2("fs", MNT_DETACH);
+	scenario_reap(driver);
+	return 0;
+}
+
 #endif

@@ -6,14 +6,13 @@
  * flavours: flat one three user user-three
  * needs: initial-user-namespace
  */
+#include "own-tmpfs.h"
 #include "scenario.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -64,18 +63,11 @@ static int apart(void *unused)
 	struct file file;
 
 	(void)unused;
-	scenario_need(unshare(CLONE_NEWNS) == 0 &&
-			      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			      mkdir("own", 0700) == 0 &&
-			      mount("own", "own", "tmpfs", 0, NULL) == 0 && chdir("own") == 0,
-		      "no file system");
+	own_tmpfs_enter();
 	make(&file);
-	scenario_need(chdir("..") == 0, "chdir");
-	scenario_mark("made");
-	scenario_wait_restored();
-	scenario_need(chdir("own") == 0, "chdir");
+	own_tmpfs_wait_restored();
 	check(&file);
-	scenario_need(chdir("..") == 0, "chdir");
+	own_tmpfs_leave();
 	return 0;
 }
 

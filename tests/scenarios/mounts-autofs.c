@@ -245,12 +245,5 @@ static int inside(void *unused)
 
 int main(int argc, char **argv)
 {
-	scenario_begin(argc, argv);
-	pid_t pid = scenario_child_in(CLONE_NEWNS, inside, NULL);
-	scenario_wait_mark("inside");
-
-	scenario_ready();
-
-	scenario_reap(pid);
-	return scenario_end();
+	return scenario_all_inside(argc, argv, CLONE_NEWNS, inside);
 }

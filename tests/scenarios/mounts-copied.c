@@ -116,7 +116,7 @@ static int around(void *unused)
 					 outer, NULL);
 	scenario_wait_mark("outer");
 	scenario_wait_mark("inner");
-	scenario_mark("around");
+	scenario_mark("inside");
 	scenario_wait_restored();
 	scenario_reap(pid);
 	scenario_check(umount("own") == 0, "own stays: %s", strerror(errno));
@@ -125,12 +125,5 @@ static int around(void *unused)
 
 int main(int argc, char **argv)
 {
-	scenario_begin(argc, argv);
-	pid_t pid = scenario_child_in(CLONE_NEWNS, around, NULL);
-	scenario_wait_mark("around");
-
-	scenario_ready();
-
-	scenario_reap(pid);
-	return scenario_end();
+	return scenario_all_inside(argc, argv, CLONE_NEWNS, around);
 }

@@ -231,15 +231,7 @@ static int inside(void *unused)
 	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
 	add_program();
 	add_pages(N_PAGES);
-	pid_t driver = serve_fs();
-	pid_t uses = scenario_child(use, NULL);
-	scenario_wait_mark("uses");
-	scenario_mark("inside");
-	scenario_wait_restored();
-	scenario_reap(uses);
-	umount2("fs", MNT_DETACH);
-	scenario_reap(driver);
-	return 0;
+	return serve_user(use);
 }
 
 int main(int argc, char **argv)

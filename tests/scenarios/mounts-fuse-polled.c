@@ -136,25 +136,10 @@ static int inside(void *unused)
 	(void)unused;
 	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "private");
 	is_polled = true;
-	pid_t driver = serve_fs();
-	pid_t uses = scenario_child(use, NULL);
-	scenario_wait_mark("uses");
-	scenario_mark("inside");
-	scenario_wait_restored();
-	scenario_reap(uses);
-	umount2("fs", MNT_DETACH);
-	scenario_reap(driver);
-	return 0;
+	return serve_user(use);
 }
 
 int main(int argc, char **argv)
 {
-	scenario_begin(argc, argv);
-	pid_t pid = scenario_child_in(CLONE_NEWNS, inside, NULL);
-	scenario_wait_mark("inside");
-
-	scenario_ready();
-
-	scenario_reap(pid);
-	return scenario_end();
+	return scenario_all_inside(argc, argv, CLONE_NEWNS, inside);
 }

@@ -5,13 +5,10 @@
  * (which goes through the images) is left to the scenarios.
  */
 #include "base/cleanup.h"
-#include "base/listing.h"
 #include "base/procfs.h"
-#include "base/undo.h"
 #include "collect/collect.h"
 #include "kinds/files/files.h"
 #include "kinds/kind.h"
-#include "kinds/passing-name.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -563,83 +560,6 @@ static void test_below_root(void **state)
 	close(f->opener.root_fd);
 }
 
-/* ---- names that are there for a while ---- */
-
-static struct passing_name *make_passing(struct fixture *f, const char *kind, const char *name)
-{
-	autoclose int fd = -1;
-
-	if (strcmp(kind, "file") == 0)
-		return passing_file(&f->opener, AT_FDCWD, name, &fd);
-	if (strcmp(kind, "fifo") == 0)
-		return passing_fifo(&f->opener, AT_FDCWD, name, &fd);
-	if (strcmp(kind, "directory") == 0)
-		return passing_directory(&f->opener, AT_FDCWD, name, &fd);
-	fd = open("linked", O_RDWR);
-	return passing_link(&f->opener, AT_FDCWD, name, fd);
-}
-
-static size_t count_names(void)
-{
-	autoclosedir DIR *here = listing_open(AT_FDCWD, ".");
-	const char *name;
-	size_t count = 0;
-
-	while (listing_next(here, &name))
-		count++;
-	return count;
-}
-
-static void expect_times(const struct timespec times[2])
-{
-	struct stat here;
-
-	assert_int_equal(stat(".", &here), 0);
-	assert_memory_equal(&here.st_atim, &times[0], sizeof *times);
-	assert_memory_equal(&here.st_mtim, &times[1], sizeof *times);
-}
-
-/*
- * What was not removed is taken back, and nothing of ours is left; what others put there is not.
- * The directory keeps its times.
- */
-static void test_passing_names(void **state)
-{
-	static const char *const kinds_of_names[] = { "file", "fifo", "directory", "link" };
-	const struct timespec times[2] = { { 1000000000, 1000 }, { 1100000000, 2000 } };
-	struct fixture *f = *state;
-
-	close(open("linked", O_RDWR | O_CREAT, 0600));
-	for (size_t i = 0; i < 4; i++) {
-		struct undo_list list = { NULL };
-		f->opener.undo = &list;
-		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
-		assert_non_null(make_passing(f, kinds_of_names[i], "name"));
-		assert_int_equal(access("name", F_OK), 0);
-		assert_null(make_passing(f, kinds_of_names[i], "name"));
-		assert_int_equal(errno, EEXIST);
-		expect_times(times);
-		assert_int_equal(count_names(), 2);
-		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
-		undo_all(&list);
-		expect_times(times);
-		assert_int_equal(count_names(), 1);
-		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
-		struct passing_name *removed = make_passing(f, kinds_of_names[i], "name");
-		assert_int_equal(passing_remove(removed), 0);
-		expect_times(times);
-		assert_int_equal(count_names(), 1);
-	}
-	/* The same inode at the same name, but not by us. */
-	struct undo_list list = { NULL };
-	f->opener.undo = &list;
-	assert_int_equal(passing_remove(make_passing(f, "link", "name")), 0);
-	assert_int_equal(link("linked", "name"), 0);
-	undo_all(&list);
-	assert_int_equal(access("name", F_OK), 0);
-	f->opener.undo = NULL;
-}
-
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -657,7 +577,6 @@ int main(void)
 		TEST(test_where_terminals_are_made),
 		TEST(test_places_of_gone_processes),
 		TEST(test_below_root),
-		TEST(test_passing_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -73,6 +73,38 @@ static void look(struct shown shown[KINDS])
 	}
 }
 
+/* Mounted once more it is the same, but for the source that the mount shows. */
+static bool shows_source(const char *source, const char *path)
+{
+	FILE *file = fopen("/proc/self/mountinfo", "re");
+	char line[4096], name[64], key[64];
+	bool found = false;
+
+	snprintf(name, sizeof name, "/%s ", path);
+	snprintf(key, sizeof key, " %s ", source);
+	while (file && !found && fgets(line, sizeof line, file)) {
+		char *type = strstr(line, " - ");
+		found = strstr(line, name) && type && strstr(type, key);
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+static void mount_again(void)
+{
+	need(mkdir("again", 0755) == 0 && mount("other", "again", "mqueue", 0, NULL) == 0 &&
+		     mkdir("nothing", 0755) == 0 && mount(NULL, "nothing", "sysfs", 0, NULL) == 0,
+	     "again");
+}
+
+static void check_again(void)
+{
+	scenario_check(shows_source("mine", "mqueue") && shows_source("other", "again") &&
+			       shows_source("mine", "sysfs") && shows_source("none", "nothing"),
+		       "what is mounted twice has another source");
+}
+
 static void check_all(const struct shown before[KINDS])
 {
 	struct shown after[KINDS];
@@ -119,11 +151,14 @@ static int inside(void *unused)
 		     mknod("tmpfs/file", S_IFREG | 0640, 0) == 0 &&
 		     setxattr("tmpfs/file", "system.posix_acl_access", &acl, sizeof acl, 0) == 0,
 	     "content");
+	mount_again();
 	look(before);
 	check_all(before);
+	check_again();
 	scenario_mark("inside");
 	scenario_wait_restored();
 	check_all(before);
+	check_again();
 	return 0;
 }
 

@@ -185,14 +185,29 @@ static int fill_inside(void *data, struct error *err)
 	return filling->kind->fill(filling->maker, filling->mount, filling->root_fd, err);
 }
 
+/* What is mounted again, and not copied, may have another source (mnt_devname) each time. */
+static bool shows_source(const struct superblock *superblock, const MntEntry *mount)
+{
+	const struct mount_kind *kind = mount_kind_of_entry(mount);
+
+	return superblock->mount == mount || !kind || !kind->single ||
+	       strcmp(superblock->mount->source, mount->source) == 0;
+}
+
+const struct superblock *mount_superblock_made(const struct made_superblocks *superblocks,
+					       const MntEntry *mount)
+{
+	for (size_t i = 0; i < superblocks->n; i++)
+		if (superblocks->all[i].device == mount->root_dev &&
+		    shows_source(&superblocks->all[i], mount))
+			return &superblocks->all[i];
+	return NULL;
+}
+
 static bool is_made(const struct made_superblocks *superblocks, const MntEntry *mount)
 {
-	if (mount->bound_path || mount->ext_mount || mount->held)
-		return true;
-	for (size_t i = 0; i < superblocks->n; i++)
-		if (superblocks->all[i].device == mount->root_dev)
-			return true;
-	return false;
+	return mount->bound_path || mount->ext_mount || mount->held ||
+	       mount_superblock_made(superblocks, mount);
 }
 
 struct founder {

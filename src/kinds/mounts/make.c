@@ -154,34 +154,29 @@ static int bind(struct making *making, size_t index, struct error *err)
 static int take_superblock(struct making *making, size_t index, struct error *err)
 {
 	const MntEntry *mount = making->namespace->mounts[index];
+	const struct superblock *superblock = mount_superblock_made(making->superblocks, mount);
+	const char *path = mount_is_terminal(mount)
+				   ? mount_terminal_name(making->superblocks, mount)
+			   : mount->deleted ? mount->carried_as
+					    : mount->root + 1;
+	bool is_fuse = mount_is_fuse(mount);
 
-	for (size_t i = 0; i < making->superblocks->n; i++) {
-		const struct superblock *superblock = &making->superblocks->all[i];
-		if (superblock->device != mount->root_dev)
-			continue;
-		const char *path = mount_is_terminal(mount)
-					   ? mount_terminal_name(making->superblocks, mount)
-				   : mount->deleted ? mount->carried_as
-						    : mount->root + 1;
-		bool is_fuse = mount_is_fuse(mount);
-		autoclose int fd =
-			is_fuse ? mount_fuse_open(making->maker, mount, superblock->fd, err)
-				: mount_open_on(superblock->fd, path, O_PATH | O_NOFOLLOW);
-		if (fd < 0)
-			return is_fuse ? -1 : fail_mount(making, index, mount->root, err);
-		making->roots[index] = clone_mount(fd, 0);
-		if (making->roots[index] < 0 && errno == EINVAL)
-			making->roots[index] = mount_shelf_copy(making->superblocks->shelf,
-								superblock->fd, fd, err);
-		else if (making->roots[index] < 0)
-			return fail_mount(making, index, "cannot be copied (open_tree)", err);
-		return making->roots[index] < 0
-			       ? -1
-			       : mount_set_idmap(making->opener, making->superblocks, mount, -1,
-						 making->roots[index], err);
-	}
 	errno = ENOENT;
-	return fail_mount(making, index, "has no file system", err);
+	if (!superblock)
+		return fail_mount(making, index, "has no file system", err);
+	autoclose int fd = is_fuse ? mount_fuse_open(making->maker, mount, superblock->fd, err)
+				   : mount_open_on(superblock->fd, path, O_PATH | O_NOFOLLOW);
+	if (fd < 0)
+		return is_fuse ? -1 : fail_mount(making, index, mount->root, err);
+	making->roots[index] = clone_mount(fd, 0);
+	if (making->roots[index] < 0 && errno == EINVAL)
+		making->roots[index] =
+			mount_shelf_copy(making->superblocks->shelf, superblock->fd, fd, err);
+	else if (making->roots[index] < 0)
+		return fail_mount(making, index, "cannot be copied (open_tree)", err);
+	return making->roots[index] < 0 ? -1
+					: mount_set_idmap(making->opener, making->superblocks,
+							  mount, -1, making->roots[index], err);
 }
 
 static int open_held(const struct making *making, const NsFileEntry *held, struct error *err)

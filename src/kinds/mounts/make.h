@@ -110,6 +110,10 @@ int mount_open_outside(const struct file_opener *opener, const char *path);
 int mounts_settle_origins(const struct file_opener *opener, struct made_superblocks *made,
 			  bool failed, struct error *err);
 
+/* Where its file system was made, with the source that this mount shows; NULL. */
+const struct superblock *mount_superblock_made(const struct made_superblocks *superblocks,
+					       const MntEntry *mount);
+
 struct mount_kind;
 int mounts_make_superblock(const struct mount_maker *maker, const struct mount_kind *kind,
 			   const MntEntry *mount, struct error *err);

@@ -241,6 +241,13 @@ bool collect_is_silent(const struct collect *collect, dev_t device);
 bool collect_path_is_silent(const struct collect *collect, const char *path);
 /* Is what a descriptor of ours is of in one? 1, 0, or -1 with errno. */
 int collect_fd_is_silent(const struct collect *collect, int fd);
+/*
+ * Would whoever follows a path from `start_fd` (AT_FDCWD: our own root directory) on ask one, or
+ * come to one? Links do not leave `root_fd`; -1: they may. 0; or -1 with errno.
+ */
+enum { WAY_TO_SILENT = 1, WAY_THROUGH_SILENT };
+int collect_way_is_silent(const struct collect *collect, int root_fd, int start_fd,
+			  const char *path, bool follows_last);
 ssize_t target_link(const struct target *target, const char *name, char *buffer, size_t size);
 ssize_t target_text(const struct target *target, const char *name, char **ret_text);
 /*

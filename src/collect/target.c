@@ -168,33 +168,6 @@ bool target_peek(struct target *target, uint64_t address, void *bytes, size_t si
 	return got == (ssize_t)size;
 }
 
-bool collect_is_silent(const struct collect *collect, dev_t device)
-{
-	for (size_t i = 0; i < collect->silent.n; i++)
-		if (collect->silent.devices[i] == device)
-			return true;
-	return false;
-}
-
-bool collect_path_is_silent(const struct collect *collect, const char *path)
-{
-	for (size_t i = 0; i < collect->silent.n_paths; i++)
-		if (path_below(path, collect->silent.paths[i]))
-			return true;
-	return false;
-}
-
-int collect_fd_is_silent(const struct collect *collect, int fd)
-{
-	struct statx found;
-
-	if (!collect->silent.n)
-		return 0;
-	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found))
-		return -1;
-	return collect_is_silent(collect, makedev(found.stx_dev_major, found.stx_dev_minor));
-}
-
 /*
  * 1: it is silent, and looked at; 0: it is not; -1 with errno. Whoever asks for no attribute is
  * told the device, and by the kernel alone (fuse_getattr).

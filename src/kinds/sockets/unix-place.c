@@ -30,6 +30,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+/*
+ * Does it lead into a file system whose driver stands still? The socket, which is in none
+ * (check_served), is not there; and who asked would wait for ever. True with errno.
+ */
+static bool is_silent(const struct collect *collect, int root_fd, int start_fd, const char *path)
+{
+	int silent = collect_way_is_silent(collect, root_fd, start_fd, path, false);
+
+	if (silent > 0)
+		errno = ENOENT;
+	return silent != 0;
+}
+
 /* What has the path now, as the task that holds the socket sees it (O_PATH). */
 static int open_in_task(const struct target *target, const char *path)
 {
@@ -40,7 +53,17 @@ static int open_in_task(const struct target *target, const char *path)
 
 	if (path[0] != '/')
 		how.resolve = RESOLVE_NO_MAGICLINKS;
-	return start < 0 ? -1 : (int)syscall(SYS_openat2, start, path, &how, sizeof how);
+	return start < 0 || is_silent(target->collect, path[0] == '/' ? start : -1, start, path)
+		       ? -1
+		       : (int)syscall(SYS_openat2, start, path, &how, sizeof how);
+}
+
+/* The same of our own mount namespace. */
+static int open_own(const struct target *target, const char *path)
+{
+	return is_silent(target->collect, -1, AT_FDCWD, path)
+		       ? -1
+		       : open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 }
 
 /* 1; 0; -1 with errno. `fd` is what an open(2) has returned just now. */
@@ -173,7 +196,7 @@ static int set_own_place(const struct open_file *file, int fd, UnixSkEntry *sk, 
 		return fail_place(file, sk, err);
 	if (!has_path || !path_is_plain(path))
 		return 0;
-	autoclose int found = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	autoclose int found = open_own(file->target, path);
 	int same = is_same(found, fd);
 	if (same < 0)
 		return fail_place(file, sk, err);
@@ -223,8 +246,7 @@ static int collect_named(const struct open_file *file, int fd, const struct stat
 	if (inside < 0)
 		return -1;
 	if (!inside) {
-		autoclose int ours =
-			open((const char *)sk->name.data, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		autoclose int ours = open_own(file->target, (const char *)sk->name.data);
 		int leads_there = is_inode(ours, inode);
 		if (leads_there < 0)
 			return fail_place(file, sk, err);

@@ -102,7 +102,7 @@ static int check_interpreter(const struct live_superblock *superblock, const Mnt
 
 	if (!strchr(format->flags, 'F'))
 		return 0;
-	autoclose int fd = survey_open_path(superblock->mounts[0].namespace->table.root_fd,
+	autoclose int fd = survey_open_path(&superblock->mounts[0].namespace->table,
 					    format->interpreter, O_PATH);
 	if (fd < 0 ? errno_tells_nothing(errno) : fstat(fd, &stat) != 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED,

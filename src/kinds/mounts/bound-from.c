@@ -35,7 +35,7 @@ static int fail_origin(const char *path, struct error *err)
 /* -1 with errno */
 static int look_at(const struct mount_survey *survey, const char *path, struct own_place *ret)
 {
-	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	autoclose int fd = survey_open_path(&survey->own, path, O_PATH | O_NOFOLLOW);
 
 	ret->mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 	if (ret->mount_id < 0)

@@ -160,7 +160,7 @@ static int try_binding(struct collect *collect, const char *path, const char *wh
 
 	if (collect->facts->in_initial_user_namespace)
 		return 0;
-	autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	autoclose int fd = survey_open_path(&survey->own, path, O_PATH | O_NOFOLLOW);
 	autoclose int bound_fd =
 		fd < 0 ? -1
 		       : open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
@@ -214,7 +214,7 @@ static int collect_mount(struct collect *collect, const struct live_namespace *n
 		return -1;
 	/* The root of a whole file system is nothing that could be made again. */
 	if (strcmp(line->root, "/") != 0) {
-		autoclose int fd = survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+		autoclose int fd = survey_open_path(&survey->own, path, O_PATH | O_NOFOLLOW);
 		if (mount_origin_collect(collect, entry, fd, err))
 			return -1;
 	}
@@ -354,8 +354,7 @@ int survey_read_own(struct collect *collect, struct error *err)
 {
 	struct mount_survey *survey = survey_of_mounts(collect);
 
-	return survey->own.root_fd < 0 ? mount_table_read(collect->arena, -1, &survey->own, err)
-				       : 0;
+	return survey->own.root_fd < 0 ? mount_table_read(collect, -1, &survey->own, err) : 0;
 }
 
 static int add(struct collect *collect, const struct surveyed_namespace *met, const char *what,
@@ -377,7 +376,7 @@ static int add(struct collect *collect, const struct surveyed_namespace *met, co
 		.table.root_fd = -1,
 	};
 	if (survey_read_own(collect, err) ||
-	    mount_table_read(collect->arena, met->fd, &namespace->table, err))
+	    mount_table_read(collect, met->fd, &namespace->table, err))
 		return -1;
 	mount_table_skip(&namespace->table, collect->options->externals, collect->arena);
 	return 0;

@@ -147,14 +147,16 @@ static bool is_known(const struct mount_survey *survey, int64_t id)
 static int find_originals(struct live_namespace *namespace_, int fd)
 {
 	const struct mount_table *table = &namespace_->table;
+	const struct mount_table original = { .root_fd = fd, .collect = namespace_->collect };
 
 	namespace_->originals = arena_array(namespace_->collect->arena, int64_t, table->n_lines);
 	for (size_t i = 0; i < table->n_lines; i++) {
 		const struct mount_line *line = &table->lines[i];
 		autoclose int copy_fd = survey_open_mount(table, line);
-		autoclose int original_fd =
-			copy_fd < 0 ? -1
-				    : survey_open_path(fd, line->mountpoint, O_PATH | O_NOFOLLOW);
+		autoclose int original_fd = copy_fd < 0
+						    ? -1
+						    : survey_open_path(&original, line->mountpoint,
+								       O_PATH | O_NOFOLLOW);
 		namespace_->originals[i] = original_fd < 0 ? -1 : survey_mount_id(original_fd);
 		if (namespace_->originals[i] < 0 &&
 		    (original_fd >= 0 || errno_tells_nothing(errno)))

@@ -99,7 +99,7 @@ static int own_path(const struct live_superblock *superblock,
 {
 	struct collect *collect = superblock->collect;
 	const struct mount_survey *survey = survey_of_mounts(collect);
-	autoclose int fd = survey_open_path(namespace_->table.root_fd, path, O_PATH | O_NOFOLLOW);
+	autoclose int fd = survey_open_path(&namespace_->table, path, O_PATH | O_NOFOLLOW);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 
 	if (mount_id < 0)

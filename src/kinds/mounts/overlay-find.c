@@ -20,7 +20,7 @@
 /* Opened in a namespace of the tree, on a mount that its name leads through. */
 static int open_inside(const struct live_namespace *namespace, const char *path)
 {
-	autoclose int fd = survey_open_path(namespace->table.root_fd, path, O_PATH | O_DIRECTORY);
+	autoclose int fd = survey_open_path(&namespace->table, path, O_PATH | O_DIRECTORY);
 	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
 
 	for (size_t i = 0; i < namespace->table.n_lines; i++)

@@ -76,9 +76,8 @@ static const char *path_on_overlay(struct mapped *mapped, const struct live_name
 
 	if (!path)
 		return NULL;
-	autoclose int fd =
-		namespace ? survey_open_on_mount(namespace, line, path)
-			  : survey_open_path(survey->own.root_fd, path, O_PATH | O_NOFOLLOW);
+	autoclose int fd = namespace ? survey_open_on_mount(namespace, line, path)
+				     : survey_open_path(&survey->own, path, O_PATH | O_NOFOLLOW);
 	return is_it(mapped, fd) && (namespace || survey_mount_id(fd) == line->id) ? path : NULL;
 }
 

@@ -39,9 +39,21 @@ bool survey_is_absent(int problem)
 	       problem == ENOTCONN;
 }
 
-int survey_open_path(int root_fd, const char *path, int flags)
+static int open_unasked(const struct mount_table *table, const char *path, int flags, int allowed)
 {
-	return open_resolved(root_fd, path, flags, RESOLVE_IN_ROOT);
+	int silent = collect_way_is_silent(table->collect, table->root_fd, table->root_fd, path,
+					   !(flags & O_NOFOLLOW));
+
+	if (silent > allowed)
+		errno = ENOENT;
+	return silent < 0 || silent > allowed
+		       ? -1
+		       : open_resolved(table->root_fd, path, flags, RESOLVE_IN_ROOT);
+}
+
+int survey_open_path(const struct mount_table *table, const char *path, int flags)
+{
+	return open_unasked(table, path, flags, 0);
 }
 
 int survey_open_beneath(int fd, const char *path, int flags)
@@ -86,7 +98,8 @@ char *survey_path_on(const struct mount_line *line, const char *path, struct are
 
 int survey_open_mount(const struct mount_table *table, const struct mount_line *line)
 {
-	autoclose int fd = survey_open_path(table->root_fd, line->mountpoint, O_PATH | O_NOFOLLOW);
+	autoclose int fd =
+		open_unasked(table, line->mountpoint, O_PATH | O_NOFOLLOW, WAY_TO_SILENT);
 
 	int64_t found = fd < 0 ? -1 : survey_mount_id(fd);
 
@@ -193,11 +206,12 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
  * There its path leads to it, on a mount that allows and forbids the same, and maps no ids else. 1,
  * 0, or -1 with errno.
  */
-static int is_there(const struct open_file *file, int fd, int root_fd, int64_t *ret_mount_id)
+static int is_there(const struct open_file *file, int fd, const struct mount_table *table,
+		    int64_t *ret_mount_id)
 {
 	struct statvfs left, copy;
 	struct stat stat;
-	autoclose int found = survey_open_path(root_fd, file->link, O_PATH | O_NOFOLLOW);
+	autoclose int found = survey_open_path(table, file->link, O_PATH | O_NOFOLLOW);
 
 	int same = found < 0 ? -1 : survey_is_same(fd, found);
 	if (same <= 0)
@@ -218,7 +232,7 @@ static int find_in_others(const struct mount_survey *survey, const struct open_f
 	int64_t id;
 
 	for (size_t i = 0; i < survey->n_namespaces && !*ret_line; i++) {
-		int there = is_there(file, fd, survey->namespaces[i].table.root_fd, &id);
+		int there = is_there(file, fd, &survey->namespaces[i].table, &id);
 		if (there < 0)
 			return -1;
 		if (there)
@@ -247,9 +261,7 @@ static int find_successor(const struct mount_survey *survey, const struct open_f
 		return -1;
 	for (size_t i = 0; met && i < survey->n_namespaces; i++) {
 		const struct live_namespace *namespace = &survey->namespaces[i];
-		int there = namespace->met == met
-				    ? is_there(file, fd, namespace->table.root_fd, &id)
-				    : 0;
+		int there = namespace->met == met ? is_there(file, fd, &namespace->table, &id) : 0;
 		if (there < 0)
 			return -1;
 		*ret_line = there ? survey_find_mount(survey, id, ret_namespace) : NULL;
@@ -274,7 +286,7 @@ static int path_by(const struct open_file *file, const struct live_namespace *na
 			     ? line->mountpoint
 			     : arena_printf(arena, "%s%s", at, file->link);
 	*ret_path = named.link;
-	return is_there(&named, fd, namespace->table.root_fd, &id);
+	return is_there(&named, fd, &namespace->table, &id);
 }
 
 static int path_in(const struct open_file *file, const struct live_namespace *namespace, int fd,
@@ -320,7 +332,7 @@ int survey_has_place(const struct mount_survey *survey, const struct open_file *
 
 	if (found || S_ISDIR(file->stat.st_mode))
 		return found;
-	found = is_there(file, fd, survey->own.root_fd, &id);
+	found = is_there(file, fd, &survey->own, &id);
 	return found ? found : find_left(survey, file, fd, &path);
 }
 
@@ -364,7 +376,7 @@ int mount_of_file(const struct open_file *file, uint32_t *ret_mount_id, struct e
 	int failed = line ? 0 : find_successor(survey, file, fd, &line, &namespace);
 	int here = failed || line || S_ISDIR(file->stat.st_mode)
 			   ? failed
-			   : is_there(file, fd, survey->own.root_fd, &mount_id);
+			   : is_there(file, fd, &survey->own, &mount_id);
 	if (here < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s in other mounts",
 				  file->what);

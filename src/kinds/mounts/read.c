@@ -75,9 +75,10 @@ static void strip_removed(struct arena *arena, struct mount_line *line)
 	line->removed = true;
 }
 
-int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *table,
+int mount_table_read(struct collect *collect, int namespace_fd, struct mount_table *table,
 		     struct error *err)
 {
+	struct arena *arena = collect->arena;
 	autoclose int proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	struct entering entering = { namespace_fd, proc_fd, -1, -1 };
 	char *text;
@@ -87,6 +88,7 @@ int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *
 	int result = deputy_run(enter, &entering, err);
 	autoclose int mountinfo_fd = entering.ret_mountinfo_fd;
 	table->root_fd = entering.ret_root_fd;
+	table->collect = collect;
 	if (result < 0)
 		return -1;
 	if (read_whole(mountinfo_fd, arena, &text) < 0)

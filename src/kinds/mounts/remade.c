@@ -51,11 +51,12 @@ static int find_left_above(const struct live_namespace *namespace, const struct 
  * Is this the directory, on a mount that can be written to, and with the same owner, so that both
  * mounts map ids alike, or none? 1 and the mount, 0, or -1.
  */
-static int is_writable(int root_fd, const char *directory, int wanted_fd, int64_t *ret_mount_id)
+static int is_writable(const struct mount_table *table, const char *directory, int wanted_fd,
+		       int64_t *ret_mount_id)
 {
 	struct statvfs fs;
 	struct stat found, wanted;
-	autoclose int fd = survey_open_path(root_fd, directory, O_PATH | O_DIRECTORY);
+	autoclose int fd = survey_open_path(table, directory, O_PATH | O_DIRECTORY);
 	int same = fd < 0 ? -1 : survey_is_same(fd, wanted_fd);
 
 	if (same < 0)
@@ -77,8 +78,8 @@ static int find_writable(const struct mount_survey *survey, const char *director
 	int64_t mount_id;
 
 	for (size_t i = 0; i < survey->n_namespaces; i++) {
-		int found = is_writable(survey->namespaces[i].table.root_fd, directory, wanted_fd,
-					&mount_id);
+		int found =
+			is_writable(&survey->namespaces[i].table, directory, wanted_fd, &mount_id);
 		const struct mount_line *line =
 			found > 0 ? survey_find_mount(survey, mount_id, &namespace) : NULL;
 		if (found < 0)
@@ -89,7 +90,7 @@ static int find_writable(const struct mount_survey *survey, const char *director
 		return 1;
 	}
 	*ret_made_on = 0;
-	return is_writable(survey->own.root_fd, directory, wanted_fd, &mount_id);
+	return is_writable(&survey->own, directory, wanted_fd, &mount_id);
 }
 
 /*

@@ -15,6 +15,7 @@ struct mount_table {
 	struct mount_line *lines;
 	size_t n_lines;
 	int root_fd; /* the root directory of the namespace */
+	const struct collect *collect;
 };
 
 struct mount_ahead;
@@ -98,7 +99,7 @@ int survey_refuse(const char *what, const char *why, struct error *err);
 int survey_fail_enter(const char *type, struct error *err);
 
 /* read.c: of a namespace, or of nestor's own (-1). */
-int mount_table_read(struct arena *arena, int namespace_fd, struct mount_table *table,
+int mount_table_read(struct collect *collect, int namespace_fd, struct mount_table *table,
 		     struct error *err);
 
 /*
@@ -114,13 +115,16 @@ int mount_superblocks_collect(struct collect *collect, struct error *err);
 /* By a process, whose descriptor of /dev/fuse is an option of the mount: no other mounts it. */
 bool mount_type_is_served(const char *type);
 
-/* paths.c: a path of a mount namespace, by its root directory. */
 /*
  * Does an errno say that something is not there, or not to be seen? Any other is about who asks,
  * and is never to be taken for that.
  */
 bool survey_is_absent(int problem);
-int survey_open_path(int root_fd, const char *path, int flags);
+/*
+ * A path of a mount namespace, by its root directory. ENOENT, too, where it leads to or
+ * through a file system whose driver stands still (FUSE), where whoever asks waits for ever.
+ */
+int survey_open_path(const struct mount_table *table, const char *path, int flags);
 /* In a directory, on its mount, and not by way of links. */
 int survey_open_beneath(int fd, const char *path, int flags);
 int64_t survey_mount_id(int fd);

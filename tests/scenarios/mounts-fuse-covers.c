@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: LGPL-2.1-or-later
+/*
+ * name: mounts-fuse-covers
+ * promise: a file stays open whose path leads by now into a file system that is mounted over its
+ *	directory, and whose driver is in the tree (FUSE), also where it was opened in a mount
+ *	namespace that has ended: the driver, which stands still, is not asked for it
+ * flavours: flat three user user-three
+ * needs: kernel_memory device:fuse
+ */
+#include "fuse-driver.h"
+#include "scenario.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static void check(int fd, const char *wanted)
+{
+	char text[32] = "";
+
+	scenario_check(pread(fd, text, sizeof text - 1, 0) >= 0 && strcmp(text, wanted) == 0,
+		       "\"%s\", not \"%s\"", text, wanted);
+}
+
+static int inside(void *unused)
+{
+	(void)unused;
+	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			      mkdir("covered", 0755) == 0,
+		      "private: %s", strerror(errno));
+	int fd = open("covered/content", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	scenario_need(write(fd, "below", 5) == 5 && unshare(CLONE_NEWNS) == 0, "unshare: %s",
+		      strerror(errno));
+	pid_t driver = serve_fs();
+	scenario_need(mount("fs/by-app/one", "covered", NULL, MS_BIND, NULL) == 0, "bind: %s",
+		      strerror(errno));
+	scenario_mark("inside");
+	scenario_wait_restored();
+	check(fd, "below");
+	int other = open("covered/content", O_RDONLY | O_CLOEXEC);
+	check(other, "before");
+	close(other);
+	umount2("covered", MNT_DETACH);
+	umount2("fs", MNT_DETACH);
+	other = open("covered/content", O_RDONLY | O_CLOEXEC);
+	check(other, "below");
+	scenario_reap(driver);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	return scenario_all_inside(argc, argv, CLONE_NEWNS, inside);
+}

@@ -22,6 +22,7 @@
 
 #include "base/arena.h"
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/undo.h"
 #include "kernel/aside.h"
 #include "kernel/interface.h"
@@ -99,6 +100,25 @@ static bool is_placed(const struct file_opener *opener, const NetnsContents *net
 	return false;
 }
 
+static int tell_missing(void *data)
+{
+	const struct namespace *namespace_ = data;
+	const NetnsContents *net = namespace_->entry->net;
+
+	for (size_t i = 0; i < net->n_links; i++) {
+		const struct link link = link_of(&net->links[i]);
+		int index = interface_index(link.name);
+		if (index < 0)
+			return -1;
+		if (index == 0)
+			log_warning("restore", "network",
+				    "namespace %u is held by somebody outside, who has removed "
+				    "its interface %s: the tree goes on without it",
+				    namespace_->id, link.name);
+	}
+	return 0;
+}
+
 int peers_find(const struct file_opener *opener, const struct namespace *namespace_, int *ret_fd,
 	       struct error *err)
 {
@@ -108,9 +128,19 @@ int peers_find(const struct file_opener *opener, const struct namespace *namespa
 		return 0;
 	int found =
 		net_namespace_by_cookie(net->has_cookie ? net->boot_id : NULL, net->cookie, ret_fd);
-	return found < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
-				      "cannot look for network namespace %u", namespace_->id)
-			 : found;
+	if (found <= 0)
+		return found < 0
+			       ? fail_errno(err, ERR_KERNEL_REFUSED,
+					    "cannot look for network namespace %u", namespace_->id)
+			       : 0;
+	if (aside_in_net(*ret_fd, tell_missing, (void *)namespace_) < 0) {
+		fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at network namespace %u",
+			   namespace_->id);
+		close(*ret_fd);
+		*ret_fd = -1;
+		return -1;
+	}
+	return 1;
 }
 
 /*

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Mounts of what lies outside."""
+
+import os
+import shutil
+import subprocess
+
+from place import Missing, must, program_of, tree
+
+
+def start_on_overlay(place):
+    """(a tree whose root is bound from an overlay, where that is)"""
+    for name in ("lower/bin", "lower/old", "upper", "work", "merged"):
+        os.makedirs(place.file(name))
+    shutil.copy("/bin/busybox", place.file("lower/bin"))
+    # Not on an overlay itself, as the root of a container may be.
+    subprocess.run(["mount", "-t", "tmpfs", "none", place.file("upper")], check=True)
+    place.mounts.append(place.file("upper"))
+    for name in ("u", "w"):
+        os.mkdir(place.file(f"upper/{name}"))
+    merged = place.file("merged")
+    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", f"lowerdir={place.file('lower')},"
+                    f"upperdir={place.file('upper/u')},workdir={place.file('upper/w')}", merged],
+                   check=True)
+    place.mounts.append(merged)
+    script = (f"mount --bind {merged} {merged} && cd {merged} && pivot_root . old && "
+              "exec /bin/busybox sh -c 'busybox umount -l /old; exec busybox sleep 1000'")
+    pid = place.start(["unshare", "-m", "sh", "-c", script])
+    must(tree.wait_for(lambda: program_of(pid) == "busybox sleep", 5), "it does not begin")
+    return pid, merged
+
+
+def overlay_stays(place):
+    """A tree whose root was bound from an overlay has that again, not another of the same layers"""
+    pid, merged = start_on_overlay(place)
+    place.dump(pid)
+    pid = place.restore()
+    must(os.stat(f"/proc/{pid}/root").st_dev == os.stat(merged).st_dev, "another overlay")
+
+
+def overlay_gone(place):
+    """A tree whose root was bound from an overlay comes back when that has been unmounted"""
+    pid, merged = start_on_overlay(place)
+    place.dump(pid)
+    subprocess.run(["umount", merged], check=True)
+    pid = place.restore()
+    must(" / / " in (mounts := tree.read(pid, "mountinfo")) and "overlay" in mounts, mounts)
+
+
+def overlay_named(place):
+    """Layers without an absolute path: from where they are named is found, or has to be said"""
+    for name in ("store/l/one", "store/l/two", "seen", "other"):
+        os.makedirs(place.file(name))
+    for name, text in (("store/l/one/file", "first"), ("store/l/two/second", "2")):
+        with open(place.file(name), "w", encoding="ascii") as file:
+            file.write(text)
+    shutil.copytree(place.file("store/l"), place.file("other/l"))
+    at, store = place.file("seen"), place.file("store")
+    script = (f"cd {store} && mount -t overlay -o lowerdir=l/one:l/two over %s && cd / && "
+              "touch %s && exec sleep 1000")
+    pid = place.start(["unshare", "-m", "sh", "-c", script % (at, place.file("ready"))])
+    must(tree.wait_for(lambda: os.path.exists(place.file("ready")), 5), "it does not begin")
+    told, words = place.refused(pid)
+    must("[unsupported-mount]" in told and f"--external overlay[{at}]:DIR" in told, told)
+    option = f"overlay[{at}]:"
+    told, words = place.refused(pid, "--external", option + place.file("other"))
+    must("something else" in told, told)
+    place.dump(pid, "--external", option + store)
+    os.rename(store, place.file("moved"))
+    status, told = place.nestor("restore", "-d", "-D", place.images)
+    must(status == 1 and "[file-missing]" in told and store in told, f"{status} {told}")
+    pid = place.restore("--external", option + place.file("moved"))
+    must("lowerdir=l/one:l/two" in (mounts := tree.read(pid, "mountinfo")), mounts)
+    with open(f"/proc/{pid}/root{at}/second", encoding="ascii") as file:
+        must(file.read() == "2", "it shows something else")
+
+
+def overlay_lost(place):
+    """An overlay of layers that nothing shows any more, as systemd makes of images, can be given"""
+    for name in ("store", "at", "other"):
+        os.mkdir(place.file(name))
+    at, store, ready = (place.file(name) for name in ("at", "store", "ready"))
+    with open(place.file("other/given"), "w", encoding="ascii"):
+        pass
+    script = (f"mount -t ramfs none {store} && mkdir {store}/a {store}/b && "
+              f"mount -t overlay -o lowerdir={store}/a:{store}/b over {at} && umount -l {store} && "
+              f"touch {ready} && exec sleep 1000")
+    pid = place.start(["unshare", "-m", "sh", "-c", script])
+    must(tree.wait_for(lambda: os.path.exists(ready), 5), "it does not begin")
+    told, words = place.refused(pid)
+    must("[unsupported-mount]" in told and f"mnt[{at}]:NAME" in told, told)
+    option = next(word for word in words if word.startswith("mnt["))
+    place.dump(pid, "--external", option + (":it" if option.endswith("]") else ""))
+    pid = place.restore("--external", "mnt[it]:" + place.file("other"))
+    must(os.path.exists(f"/proc/{pid}/root{at}/given"), "another one")
+
+
+def automount_asleep(place):
+    """Where somebody outside waits to be told to mount something (autofs), nothing is asked"""
+    os.mkdir(at := place.file("auto"))
+    reading, writing = place.keep(*os.pipe())
+    waiting = place.start(["sleep", "1000"])
+    done = subprocess.run(["mount", "-i", "-t", "autofs", "-o", f"fd={writing},pgrp={waiting},"
+                           "minproto=5,maxproto=5,direct", "auto", at], pass_fds=[writing],
+                          capture_output=True, text=True, check=False)
+    if done.returncode and "unknown filesystem" in done.stderr:
+        raise Missing("filesystem:autofs")
+    must(done.returncode == 0, done.stderr)
+    place.mounts.append(at)
+    for options in ("-m", "-Urm"):
+        pid = place.start(["unshare", options, "sleep", "1000"])
+        must(tree.wait_for(lambda pid=pid: program_of(pid) == "sleep", 5), "no sleep")
+        place.dump(pid)
+        pid = place.restore()
+        must(f" {at} " in (mounts := tree.read(pid, "mountinfo")), mounts)
+        tree.kill_tree(pid)
+        shutil.rmtree(place.images)
+        os.mkdir(place.images)
+    os.set_blocking(reading, False)
+    try:
+        must(not os.read(reading, 4096), "somebody was to mount something")
+    except BlockingIOError:
+        pass
+
+
+def device_given_to_another(place):
+    """A device in which another file system is by now is not mounted for it"""
+    if not os.path.exists("/dev/loop-control"):
+        raise Missing("device:loop-control")
+    if not shutil.which("mkfs.ext4"):
+        raise Missing("program:mkfs.ext4")
+    at, images = place.file("at"), [place.file("one"), place.file("other")]
+    os.mkdir(at)
+    for image in images:
+        with open(image, "wb") as file:
+            file.truncate(4 << 20)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    device = subprocess.run(["losetup", "--find", "--show", images[0]], check=True,
+                            capture_output=True, text=True).stdout.strip()
+    place.loops.append(device)
+    pid = place.start(["unshare", "-m", "sh", "-c", f"mount {device} {at} && exec sleep 1000"])
+    must(tree.wait_for(lambda: program_of(pid) == "sleep", 5), "nothing is mounted")
+    place.dump(pid)
+    for image in reversed(images):
+        subprocess.run(["losetup", "--detach", device], check=True)
+        subprocess.run(["losetup", device, image], check=True)
+        if image == images[1]:
+            status, told = place.nestor("restore", "-d", "-D", place.images)
+            must(status == 1 and "error [file-changed]" in told and device in told, told)
+    must(f" {at} " in (mounts := tree.read(place.restore(), "mountinfo")), mounts)
+
+
+def loop_in_root(place):
+    """A loop device of a file in the root of a container is made of that in the root given then"""
+    if not os.path.exists("/dev/loop-control"):
+        raise Missing("device:loop-control")
+    if not shutil.which("mkfs.ext4"):
+        raise Missing("program:mkfs.ext4")
+    root, moved, image = place.file("root"), place.file("moved"), place.file("root/image")
+    for name in ("bin", "old", "at", "proc"):
+        os.makedirs(place.file(f"root/{name}"))
+    shutil.copy("/bin/busybox", place.file("root/bin"))
+    with open(image, "wb") as file:
+        file.truncate(4 << 20)
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    script = (f"mount --bind {root} {root} && mount -o loop {image} {root}/at && cd {root} && "
+              "pivot_root . old && exec /bin/busybox sh -c "
+              "'busybox umount -l /old; exec busybox sleep 1000'")
+    pid = place.start(["unshare", "-m", "sh", "-c", script])
+    must(tree.wait_for(lambda: program_of(pid) == "busybox sleep", 5), "it does not begin")
+    with open(f"/proc/{pid}/root/at/mark", "w", encoding="ascii") as file:
+        file.write("mark")
+    place.dump(pid)
+    must(tree.wait_for(lambda: image not in subprocess.run(
+        ["losetup", "-a"], check=True, capture_output=True, text=True).stdout, 5), "not detached")
+    os.rename(root, moved)
+    pid = place.restore("--root", moved)
+    with open(f"/proc/{pid}/root/at/mark", encoding="ascii") as file:
+        must(file.read() == "mark", "another file system")
+
+
+CASES = [
+    overlay_stays, overlay_gone, overlay_named, overlay_lost, automount_asleep,
+    device_given_to_another, loop_in_root,
+]

@@ -69,9 +69,10 @@ class Place:
         return pid
 
     def nestor(self, *words, program="nestor", pass_fds=()):
-        done = subprocess.run([program, *(str(word) for word in words)], executable=nestor_program(),
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              check=False, timeout=60, pass_fds=pass_fds)
+        done = subprocess.run([program, *(str(word) for word in words)],
+                              executable=nestor_program(), stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, check=False, timeout=60,
+                              pass_fds=pass_fds)
         return done.returncode, done.stderr
 
     def refused(self, pid, *options):

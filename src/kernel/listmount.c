@@ -28,9 +28,10 @@ enum {
 	ROOT = 8,
 	MOUNTPOINT = 16,
 	TYPE = 32,
+	OPTIONS = 0x80,
 	UIDMAP = 0x2000,
 	GIDMAP = 0x4000,
-	ALL = SUPERBLOCK | MOUNT | ROOT | MOUNTPOINT | TYPE,
+	ALL = SUPERBLOCK | MOUNT | ROOT | MOUNTPOINT | TYPE | OPTIONS,
 };
 
 #ifndef STATX_MNT_ID_UNIQUE
@@ -135,6 +136,8 @@ static void convert(const struct mount_answer *answer, struct arena *arena,
 		.idmapped = answer->attributes & MOUNT_ATTR_IDMAP,
 		.type = arena_string(arena, answer->mask & TYPE ? answer->text + answer->type : ""),
 	};
+	status->options =
+		arena_string(arena, answer->mask & OPTIONS ? answer->text + answer->options : "");
 	if (answer->mask & ROOT)
 		status->root = arena_string(arena, answer->text + answer->root);
 	if (answer->mask & MOUNTPOINT && answer->text[answer->mountpoint])

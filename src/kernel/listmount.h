@@ -21,7 +21,7 @@ struct mount_status {
 	uint32_t superblock_flags;
 	uint32_t shared_id, master_id; /* 0: none */
 	bool unbindable, idmapped;
-	const char *type;
+	const char *type, *options;    /* of the superblock; "" where that cannot be asked (6.11) */
 	const char *root, *mountpoint; /* NULL: none that is to be seen */
 };
 

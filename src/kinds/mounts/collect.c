@@ -337,7 +337,7 @@ static int collect_entries(struct collect *collect, struct live_namespace *names
 		if (collect_hidden(collect, namespace, &table->lines[i], namespace->entries[i],
 				   err))
 			return -1;
-	return mount_revealed_collect(namespace, err);
+	return mount_hidden_collect(namespace, err);
 }
 
 /* ---- which there are ---- */

@@ -58,6 +58,8 @@ void mount_table_skip(struct mount_table *table, const struct externals *externa
 		}
 		table->n_lines = kept;
 	} while (n != before);
+	table->skipped = skipped;
+	table->n_skipped = n;
 }
 
 /*

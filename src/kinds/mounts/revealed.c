@@ -202,84 +202,14 @@ static int collect_one(const struct live_namespace *namespace_, const struct mou
 	return may < 0 ? -1 : 0;
 }
 
-struct listing_of_mounts {
-	const struct live_namespace *namespace_;
-	uint64_t *ids;
-	size_t n;
-	struct mount_status *all;
-	size_t n_all;
-};
-
-/*
- * With less than a directory and a mount in it more than mountinfo shows there is nothing below the
- * root. What was unmounted meanwhile is left out.
- */
-static int stat_all(struct listing_of_mounts *listing, uint64_t number)
+int mount_revealed_collect(struct live_namespace *namespace_, const struct mount_status *all,
+			   size_t n, struct error *err)
 {
-	struct arena *arena = listing->namespace_->collect->arena;
-
-	if (listing->n < listing->namespace_->table.n_lines + 2)
+	/* With less than a directory and a mount in it more there is nothing of that below. */
+	if (namespace_->collect->looking || n < namespace_->table.n_lines + 2)
 		return 0;
-	listing->all = arena_array(arena, struct mount_status, listing->n + 1);
-	for (size_t i = 0; i < listing->n; i++)
-		if (mount_stat(number, listing->ids[i], arena, &listing->all[listing->n_all]) == 0)
-			listing->n_all++;
-		else if (errno != ENOENT)
-			return -1;
-	return 0;
-}
-
-static int fail_list(const struct live_namespace *namespace_, struct error *err)
-{
-	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot list the mounts of %s",
-			  namespace_->what);
-}
-
-static int list_inside(void *data, struct error *err)
-{
-	struct listing_of_mounts *listing = data;
-	const struct live_namespace *namespace_ = listing->namespace_;
-
-	if (setns(namespace_->fd, CLONE_NEWNS) ||
-	    mount_list_own(namespace_->table.root_fd, namespace_->collect->arena, &listing->ids,
-			   &listing->n) ||
-	    stat_all(listing, 0))
-		return fail_list(namespace_, err);
-	return 0;
-}
-
-/* Kernels before 6.11, and whoever may not make these calls. */
-static bool cannot_be_asked(int problem)
-{
-	return problem == ENOSYS || problem == EINVAL || problem == E2BIG || problem == ENOTTY ||
-	       problem == EPERM;
-}
-
-static int list_all(struct listing_of_mounts *listing, struct error *err)
-{
-	const struct live_namespace *namespace_ = listing->namespace_;
-	uint64_t number;
-
-	if (mount_namespace_number(namespace_->fd, &number) ||
-	    mount_list(number, namespace_->collect->arena, &listing->ids, &listing->n)) {
-		if (errno == ENOENT)
-			return deputy_run(list_inside, listing, err) < 0 ? -1 : 0;
-		listing->n = 0;
-		return cannot_be_asked(errno) ? 0 : fail_list(namespace_, err);
-	}
-	return stat_all(listing, number) ? fail_list(namespace_, err) : 0;
-}
-
-int mount_revealed_collect(struct live_namespace *namespace_, struct error *err)
-{
-	struct listing_of_mounts listing = { .namespace_ = namespace_ };
-
-	if (namespace_->collect->looking)
-		return 0;
-	if (list_all(&listing, err))
-		return -1;
-	for (size_t i = 0; i < listing.n_all; i++)
-		if (collect_one(namespace_, &listing.all[i], err))
+	for (size_t i = 0; i < n; i++)
+		if (collect_one(namespace_, &all[i], err))
 			return -1;
 	return 0;
 }

@@ -16,6 +16,8 @@ struct mount_table {
 	size_t n_lines;
 	int root_fd; /* the root directory of the namespace */
 	const struct collect *collect;
+	const struct mount_line *skipped; /* that the caller wants to be left out */
+	size_t n_skipped;
 };
 
 struct mount_ahead;
@@ -247,8 +249,12 @@ int mount_unmounted_take_place(struct live_namespace *namespace_, const struct u
  */
 int survey_has_place(const struct mount_survey *survey, const struct open_file *file, int fd);
 
-/* revealed.c: once the mounts are ordered: what lies below the root, where it matters. */
-int mount_revealed_collect(struct live_namespace *namespace_, struct error *err);
+/* hidden.c: once the mounts are ordered: what lies below the root, where nobody sees it. */
+int mount_hidden_collect(struct live_namespace *namespace_, struct error *err);
+/* revealed.c: of these, which are all that the namespace has, those that matter all the same. */
+struct mount_status;
+int mount_revealed_collect(struct live_namespace *namespace_, const struct mount_status *all,
+			   size_t n, struct error *err);
 
 /* overlay-hidden.c: the same for each tmpfs that nothing but overlays in the tree have. */
 int overlay_hidden_find(struct collect *collect, mount_found *found, struct error *err);

@@ -4,7 +4,9 @@
  *
  *  - It is made again with its arguments (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND).
  *  - Some return EINTR when they are merely stopped ("interrupted by a stop signal"). They get
- *    ERESTARTNOHAND instead: made again, unless a signal handler is to run.
+ *    ERESTARTNOHAND instead: made again, unless a signal handler is to run. So do calls on sockets
+ *    that have a timeout (SO_RCVTIMEO, SO_SNDTIMEO; sock_intr_errno, include/net/sock.h), which is
+ *    no argument: they wait for all of it again.
  *  - nanosleep, clock_nanosleep, poll and futex with a relative timeout go on in restart_syscall
  *    (ERESTART_RESTARTBLOCK), whose block of kernel memory has the deadline. An image has no place
  *    for that, and whoever waits in restart_syscall already (an earlier dump, a SIGCONT, a
@@ -93,6 +95,19 @@ static const struct timed_call timed_calls[] = {
 	{ SYS_pselect6, 4, false, 4, .updates = true },
 	{ SYS_ppoll, 2, false, 2, .updates = true },
 	{ SYS_select, 4, false, 4, .updates = true, .microseconds = true },
+	{ SYS_read, NONE, false, NONE, true },
+	{ SYS_readv, NONE, false, NONE, true },
+	{ SYS_recvfrom, NONE, false, NONE, true },
+	{ SYS_recvmsg, NONE, false, NONE, true },
+	{ SYS_recvmmsg, NONE, false, NONE, true },
+	{ SYS_write, NONE, false, NONE, true },
+	{ SYS_writev, NONE, false, NONE, true },
+	{ SYS_sendto, NONE, false, NONE, true },
+	{ SYS_sendmsg, NONE, false, NONE, true },
+	{ SYS_sendmmsg, NONE, false, NONE, true },
+	{ SYS_accept, NONE, false, NONE, true },
+	{ SYS_accept4, NONE, false, NONE, true },
+	{ SYS_connect, NONE, false, NONE, true },
 };
 
 static const struct timed_call *find_call(long nr)

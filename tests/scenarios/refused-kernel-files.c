@@ -4,10 +4,10 @@
  * promise: files of the kernel's that cannot be made again are refused by name, and go on working:
  *	secret memory, links of BPF, listeners of seccomp; and those that go by the rights of who
  *	opened them: kernel addresses, also by
- *	another name, processes of a cgroup
+ *	another name, processes of a cgroup; and what is told of a descriptor, which is there last
  * flavours: flat three
  * needs: initial-user-namespace
- * arguments: secret link listener addresses members hidden
+ * arguments: secret link listener addresses members hidden descriptor located
  * refused: unsupported-file
  */
 #include "own-network.h"
@@ -106,6 +106,10 @@ static int make(const char *which)
 		return make_link();
 	if (strcmp(which, "listener") == 0)
 		return make_listener();
+	if (strcmp(which, "descriptor") == 0)
+		return open("/proc/self/fdinfo/1", O_RDONLY | O_CLOEXEC);
+	if (strcmp(which, "located") == 0)
+		return open("/proc/self/fdinfo/1", O_PATH | O_CLOEXEC);
 	return strcmp(which, "members") == 0 ? open_members()
 					     : open("/proc/kallsyms", O_RDONLY | O_CLOEXEC);
 }

@@ -13,8 +13,9 @@
  *   looking takes that away. So all of them tell so after a restore: mounts have other ids then, or
  *   may have changed meanwhile where the namespace is not the tree's own.
  *
- * Refused: files of processes outside of the tree, and of threads; files that let their opener do
- * more than who reads or writes (pagemap, uid_map, gid_map, projid_map, setgroups), which would be
+ * Refused: files of processes outside of the tree, and of threads; those of a descriptor
+ * (fdinfo/1), which is not there yet when they would be opened; files that let their opener do more
+ * than who reads or writes (pagemap, uid_map, gid_map, projid_map, setgroups), which would be
  * root's after a restore.
  */
 #include "kinds/files/process-file.h"
@@ -103,6 +104,11 @@ bool process_file_is_of_opener(const char *rest)
 					     "projid_map", "setgroups", NULL };
 
 	return is_one_of(rest, names);
+}
+
+static bool is_of_descriptor(const char *rest)
+{
+	return strncmp(rest, "fdinfo/", strlen("fdinfo/")) == 0;
 }
 
 static bool tells_mounts(const char *rest)
@@ -228,6 +234,8 @@ int process_file_collect(const struct open_file *file, RegFileEntry *reg, struct
 
 	if (!rest)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is of a thread", file->what);
+	if (is_of_descriptor(rest))
+		return fail(err, ERR_UNSUPPORTED_FILE, "%s is of a descriptor", file->what);
 	if (process_file_is_of_opener(rest))
 		return fail(err, ERR_UNSUPPORTED_FILE,
 			    "%s lets whoever opened it do more than others", file->what);
@@ -279,8 +287,9 @@ int process_file_check(const struct snapshot *snapshot, const RegFileEntry *reg,
 {
 	const char *rest = number_in(reg->name) ? process_file_name(reg->name) : NULL;
 
-	if (!rest || process_file_is_of_opener(rest) || !find_task(snapshot, reg->process) ||
-	    !reg->has_mode || (!S_ISREG(reg->mode) && !S_ISDIR(reg->mode)))
+	if (!rest || is_of_descriptor(rest) || process_file_is_of_opener(rest) ||
+	    !find_task(snapshot, reg->process) || !reg->has_mode ||
+	    (!S_ISREG(reg->mode) && !S_ISDIR(reg->mode)))
 		return fail(err, ERR_IMAGE_INVALID,
 			    "file %u (%s) cannot be opened as one of a process", file_id,
 			    reg->name);

@@ -212,15 +212,18 @@ static int collect_path_name(struct collect *collect, const struct open_file *fi
 static int collect_name(struct collect *collect, const struct open_file *file, int fd,
 			const struct unix_socket *socket, UnixSkEntry *sk, struct error *err)
 {
-	/* The kernel leaves the zero byte at the end of a path away; ours has it. */
+	const size_t room = sizeof((struct sockaddr_un *)NULL)->sun_path;
+	/* The zero byte at the end of a path is in its name if there is room in an address. */
 	size_t length = socket->name_length;
 	bool is_path = length && socket->name[0];
 	uint8_t *name = arena_alloc(collect->snapshot->arena, length + 1);
 
 	memcpy(name, socket->name ? socket->name : name, length);
 	name[length] = 0;
+	if (is_path && name[length - 1])
+		length++;
 	sk->name.data = name;
-	sk->name.len = is_path && name[length - 1] ? length + 1 : length;
+	sk->name.len = length > room ? room : length;
 	return is_path ? collect_path_name(collect, file, fd, socket, sk, err) : 0;
 }
 

@@ -289,6 +289,28 @@ def login_uid(place):
     must(not is_set or tree.read(pid, "loginuid") == "77", "it has another one")
 
 
+def death_signal_of_thread(place):
+    """That a death signal was for the end of a thread other than the first is told of"""
+    script = """
+import ctypes, os, signal, sys, threading, time
+def fork():
+    if not os.fork():
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        open(sys.argv[2], "w").close()
+    time.sleep(1000)
+threading.Thread(target=fork).start() if sys.argv[1] == "thread" else fork()
+"""
+    for maker in ("thread", "first"):
+        ready = place.file(maker)
+        pid = place.start(f"exec {sys.executable} -c {shlex.quote(script)} {maker} {ready}")
+        must(tree.wait_for(lambda path=ready: os.path.exists(path), 10), "it does not start")
+        images = place.file(f"images-{maker}")
+        os.mkdir(images)
+        done = nestor("dump", "-t", pid, "-D", images, "-R").ok()
+        told = f"when the thread of pid {pid} ends that made it" in done.err
+        must(told == (maker == "thread"), f"made by {maker}: {done.err}")
+
+
 def lowered_score(place):
     """The score of whom to kill when memory is short comes back also where the caller's is higher"""
     def raise_own():
@@ -814,7 +836,7 @@ CASES = [
     few_descriptors_for_sockets, few_descriptors_for_sockets_of_all,
     few_descriptors_for_pipes,
     descriptors_as_promised, few_descriptors_for_one_file, statistics, no_room_for_pages,
-    login_uid, lowered_score, work_directory, log_on_failure, action_script,
+    login_uid, death_signal_of_thread, lowered_score, work_directory, log_on_failure, action_script,
     script_in_namespaces, shell_job, unsupported_file, large_unlinked_files,
     served_mount,
     served_mount_of_others, traced_task,

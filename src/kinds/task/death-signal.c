@@ -2,14 +2,25 @@
 /*
  * The parent death signal, last, because the kernel resets it whenever ids or capabilities change
  * (commit_creds).
+ *
+ * It comes when the thread ends that made the process (forget_original_parent, kernel/exit.c). A
+ * restored process is made by the first thread of its parent: where it was another one, a warning
+ * says so.
  */
 #include "kinds/task/task.h"
 
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/procfs.h"
+#include "collect/collect.h"
 #include "kinds/task/prctl.h"
 #include "plan/plan.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
@@ -23,6 +34,41 @@ static void *ask_death_signal(const struct asking *asking)
 	*question = prctl_ask(probe, "PR_GET_PDEATHSIG", PR_GET_PDEATHSIG,
 			      probe_buffer(probe, sizeof(int32_t)));
 	return question;
+}
+
+/* Where the kernel does not list the children of a thread, nothing tells. */
+static bool is_of_other_thread(const struct target *target)
+{
+	const struct target *parent = target->parent;
+	autofree char *children = NULL;
+	char path[64];
+
+	if (!parent || parent->n_threads == 1 || parent->living)
+		return false;
+	snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent->pid, parent->pid);
+	if (procfs_read_new(AT_FDCWD, path, &children) < 0)
+		return false;
+	for (char *at = children, *end; *at; at = end) {
+		long child = strtol(at, &end, 10);
+		if (end == at)
+			break;
+		if (child == target->pid)
+			return false;
+	}
+	return true;
+}
+
+static void warn_of_other_thread(const struct target *target)
+{
+	char name[32];
+
+	if (!is_of_other_thread(target))
+		return;
+	snprintf(name, sizeof name, "pid %d", target->pid);
+	log_warning("collect", name,
+		    "it gets a signal when the thread of pid %d ends that made it: a restored one "
+		    "when the first thread of that does",
+		    target->parent->pid);
 }
 
 static int answer_death_signal(const struct asking *asking, void *asked, struct error *err)
@@ -39,6 +85,7 @@ static int answer_death_signal(const struct asking *asking, void *asked, struct 
 	if (known && value) {
 		state->has_pdeath_sig = true;
 		state->pdeath_sig = (uint32_t)value;
+		warn_of_other_thread(target);
 	}
 	return 0;
 }

@@ -206,6 +206,7 @@ static void probe_scheduling(struct facts *facts)
 		facts->scheduling_policy = attributes.policy;
 		facts->scheduling_priority = attributes.priority;
 		facts->scheduling_flags = attributes.flags;
+		facts->scheduling_slice = attributes.runtime;
 	}
 	errno = 0; /* -1 is a priority, too */
 	facts->nice = getpriority(PRIO_PROCESS, 0);

@@ -63,7 +63,7 @@ struct facts {
 	const char *security_context; /* of a security module that labels tasks, or NULL */
 	bool filtered;		      /* nestor itself runs under a seccomp filter */
 	uint32_t scheduling_policy, scheduling_priority;
-	uint64_t scheduling_flags;
+	uint64_t scheduling_flags, scheduling_slice; /* nanoseconds; 0: not told */
 	int32_t nice;
 	uint32_t io_priority;
 	uint64_t timer_slack_ns; /* of the thread that probed */

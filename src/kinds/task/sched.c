@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Scheduling of each thread: policy with its parameters, nice value, the processors it may run
- * on, I/O priority. All of it is inherited, seen from outside, and set only where it differs from
- * what nestor passes on. The order matters once: a nice value can be set under any policy but is
- * not a parameter of the real-time ones, so it goes first and by itself.
+ * Scheduling of each thread: policy with its parameters, nice value, the time that it runs at a
+ * stretch (slice, 6.12; recorded where it is not nestor's own), the processors it may run on, I/O
+ * priority. All of it is inherited, seen from outside, and set only where it differs from what
+ * nestor passes on. The order matters once: a nice value can be set under any policy but is not a
+ * parameter of the real-time ones, so it goes first and by itself.
  */
 #include "kinds/task/task.h"
 
@@ -36,6 +37,28 @@ enum {
 	SHORTEST_RUNTIME = 1024, /* 1 << DL_SCALE, nanoseconds */
 };
 
+/* Of what the kernel calls fair: runtime is the slice, or 0 on a kernel that does not tell. */
+static bool has_slice(uint32_t policy)
+{
+	return policy == SCHED_OTHER || policy == SCHED_BATCH;
+}
+
+static int collect_slice(const struct sched_attributes *attributes, ThreadCoreEntry *thread,
+			 struct error *err)
+{
+	struct sched_attributes own;
+
+	if (!has_slice(attributes->policy))
+		return 0;
+	if (kernel_sched_getattr(0, &own))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read nestor's own scheduling");
+	if (has_slice(own.policy) && own.runtime != attributes->runtime) {
+		thread->has_sched_runtime = true;
+		thread->sched_runtime = attributes->runtime;
+	}
+	return 0;
+}
+
 static int collect_attributes(pid_t tid, ThreadCoreEntry *thread, struct error *err)
 {
 	struct sched_attributes attributes;
@@ -60,7 +83,7 @@ static int collect_attributes(pid_t tid, ThreadCoreEntry *thread, struct error *
 		thread->sched_deadline = attributes.deadline;
 		thread->sched_period = attributes.period;
 	}
-	return 0;
+	return collect_slice(&attributes, thread, err);
 }
 
 static int collect_thread(struct arena *arena, pid_t tid, ThreadCoreEntry *thread,
@@ -194,7 +217,8 @@ static void plan_policy(const struct facts *facts, const ThreadCoreEntry *thread
 	struct sched_attributes wanted = attributes_of(thread);
 
 	if (wanted.policy == facts->scheduling_policy && wanted.flags == facts->scheduling_flags &&
-	    wanted.priority == facts->scheduling_priority && wanted.policy != SCHED_DEADLINE)
+	    wanted.priority == facts->scheduling_priority && wanted.policy != SCHED_DEADLINE &&
+	    (!wanted.runtime || wanted.runtime == facts->scheduling_slice))
 		return;
 	program_call(program, SYS_sched_setattr, 0,
 		     program_data(program->set, &wanted, sizeof wanted, 8), 0);
@@ -253,7 +277,8 @@ static bool has_attributes(pid_t tid, const struct sched_attributes *wanted)
 
 	return kernel_sched_getattr(tid, &found) == 0 && found.policy == wanted->policy &&
 	       found.flags == wanted->flags && found.priority == wanted->priority &&
-	       found.nice == wanted->nice && wanted->policy != SCHED_DEADLINE;
+	       found.nice == wanted->nice && wanted->policy != SCHED_DEADLINE &&
+	       (!wanted->runtime || found.runtime == wanted->runtime);
 }
 
 /* What it has already is left alone: for another user's thread it may take CAP_SYS_NICE outside. */

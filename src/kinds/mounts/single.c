@@ -12,6 +12,8 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/make.h"
+#include "kinds/mounts/survey.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +73,35 @@ static int mount_of_namespace(const MntEntry *entry, int namespace_fd, struct er
 	return deputy_run(mount_in_namespace, &trying, err) < 0 ? -1 : trying.ret_fd;
 }
 
+/*
+ * A directory of a cgroup or device stays mounted when that is gone, and mountinfo does not tell:
+ * it is not found any more, or there is another one of its name.
+ */
+static int check_root(const struct live_superblock *superblock, const struct live_mount *mount,
+		      int fd, struct error *err)
+{
+	const char *what = survey_name_mount(superblock->collect, mount->namespace, mount->line);
+	autoclose int found_fd = mount_open_on(fd, mount->line->root + 1, O_PATH | O_NOFOLLOW);
+	autoclose int root_fd =
+		mount->hidden ? -1 : survey_open_mount(&mount->namespace->table, mount->line);
+
+	if (found_fd < 0 && !survey_is_absent(errno))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for the root of %s", what);
+	int same = found_fd < 0 ? 0 : root_fd < 0 ? 1 : survey_is_same(found_fd, root_fd);
+	if (same < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at the root of %s", what);
+	return same ? 0 : survey_refuse(what, "shows something that was removed", err);
+}
+
+static int check_roots(const struct live_superblock *superblock, int fd, struct error *err)
+{
+	for (size_t i = 0; i < superblock->n_mounts; i++)
+		if (superblock->mounts[i].line->root[1] && !superblock->mounts[i].line->removed &&
+		    check_root(superblock, &superblock->mounts[i], fd, err))
+			return -1;
+	return 0;
+}
+
 /* 1: mounted there it is the same; 0: it is another one. */
 static int is_that_of(const struct live_superblock *superblock, const MntEntry *entry,
 		      int namespace_fd, struct error *err)
@@ -80,7 +111,9 @@ static int is_that_of(const struct live_superblock *superblock, const MntEntry *
 
 	if (fd < 0 || fstat(fd, &found))
 		return -1;
-	return found.st_dev == superblock->mounts[0].line->device;
+	if (found.st_dev != superblock->mounts[0].line->device)
+		return 0;
+	return check_roots(superblock, fd, err) ? -1 : 1;
 }
 
 int mount_single_is_own(const struct live_superblock *superblock, const MntEntry *entry,

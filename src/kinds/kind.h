@@ -435,6 +435,8 @@ struct namespace_kind {
  * Restore:
  *   adopt    a snapshot from images that Nestor did not write (NULL: what they hold besides is out
  *	      of reach), before it is looked at
+ *   find     before it is planned: what was outside at the dump, and is no more, is made with the
+ *	      tree where that can be. root_fd: of the paths outside, or AT_FDCWD
  *   make     when all processes exist, and none has entered its namespaces
  *   close    what `make` has left open; when all tasks have taken what they need
  *   descriptors  (pure) how many that is, with what it has open meanwhile, at most
@@ -453,6 +455,8 @@ struct tree_kind {
 			       struct error *err);
 	void (*end)(struct collect *collect, bool ended);
 	void (*adopt)(struct snapshot *snapshot, const struct images *images);
+	int (*find)(const struct snapshot *snapshot, const struct externals *externals, int root_fd,
+		    struct error *err);
 	int (*make)(struct file_opener *opener, struct error *err);
 	void (*close)(struct file_opener *opener);
 	size_t (*descriptors)(const struct snapshot *snapshot);
@@ -488,6 +492,8 @@ int trees_content_running(struct collect *collect, progress_told *progress, void
 			  struct error *err);
 void trees_end(struct collect *collect, bool ended);
 void trees_adopt(struct snapshot *snapshot, const struct images *images);
+int trees_find(const struct snapshot *snapshot, const struct externals *externals, int root_fd,
+	       struct error *err);
 int trees_make(struct file_opener *opener, struct error *err);
 void trees_close(struct file_opener *opener);
 

@@ -58,6 +58,15 @@ void trees_adopt(struct snapshot *snapshot, const struct images *images)
 		(*row)->adopt(snapshot, images);
 }
 
+int trees_find(const struct snapshot *snapshot, const struct externals *externals, int root_fd,
+	       struct error *err)
+{
+	FOR_EACH(row)
+	if ((*row)->find && (*row)->find(snapshot, externals, root_fd, err) < 0)
+		return -1;
+	return 0;
+}
+
 int trees_make(struct file_opener *opener, struct error *err)
 {
 	FOR_EACH(row)

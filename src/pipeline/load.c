@@ -10,10 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/vfs.h>
 
 struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
 			   struct error *err)
@@ -38,56 +36,6 @@ int load_open_root(struct load *load, struct error *err)
 		       : 0;
 }
 
-/* By a person, who may have another file system there. */
-static bool is_given(const struct load *load, const MntEntry *mount)
-{
-	const char *key = mount->ext_key ? mount->ext_key : mount->mountpoint;
-	const struct external *row = externals_find(&load->externals, EXTERNAL_MNT, key);
-
-	return mount->ext_mount || (row && *row->id && strcmp(row->value, mount->bound_path) == 0);
-}
-
-/* 1, 0, or -1 with errno. */
-static int is_gone_overlay(const struct load *load, const MntEntry *mount)
-{
-	if (!mount->fsname || strcmp(mount->fsname, "overlay") != 0 || !mount->bound_path ||
-	    strcmp(mount->root, "/") != 0 || is_given(load, mount))
-		return 0;
-	int flags = O_PATH | O_CLOEXEC;
-	autoclose int fd = load->root_fd == AT_FDCWD
-				   ? open(mount->bound_path, flags)
-				   : openat(load->root_fd, mount->bound_path + 1, flags);
-	struct statfs fs;
-	if (fd < 0)
-		return errno == ENOENT;
-	/* The directory below may be there. */
-	return fstatfs(fd, &fs) ? -1 : fs.f_type != OVERLAYFS_SUPER_MAGIC;
-}
-
-/*
- * Managers of containers unmount the overlay that a container was bound from when it has ended. Its
- * layers stay, so it is mounted once more, in the tree only.
- */
-static int make_gone_overlays(const struct load *load, struct error *err)
-{
-	for (size_t i = 0; i < load->snapshot.n_mount_namespaces; i++) {
-		const struct mount_namespace *namespace_ = load->snapshot.mount_namespaces[i];
-		for (size_t k = 0; k < namespace_->n_mounts; k++) {
-			MntEntry *mount = namespace_->mounts[k];
-			int gone = is_gone_overlay(load, mount);
-			if (gone < 0)
-				return fail_errno(err, ERR_KERNEL_REFUSED,
-						  "cannot tell the file system of %s",
-						  mount->bound_path);
-			if (!gone)
-				continue;
-			mount->bound_path = NULL;
-			mount->fstype = FSTYPE__OVERLAYFS;
-		}
-	}
-	return 0;
-}
-
 /* The root of a tree with mounts of its own is a mount, as for criu(8); else paths are below it. */
 static int move_mounts(struct load *load, struct error *err)
 {
@@ -100,7 +48,7 @@ static int move_mounts(struct load *load, struct error *err)
 	load->root_moved = root && mounts_move_root(&load->snapshot, path);
 	if (load_open_root(load, err))
 		return -1;
-	return make_gone_overlays(load, err);
+	return trees_find(&load->snapshot, &load->externals, load->root_fd, err);
 }
 
 int load_open(struct load *load, struct session *session, struct error *err)

@@ -95,6 +95,80 @@ def overlay_lost(place):
     must(os.path.exists(f"/proc/{pid}/root{at}/given"), "another one")
 
 
+def start_on_memory(place, size):
+    """(a tree with a tmpfs that is bound from outside to another path, where that is)"""
+    os.mkdir(shared := place.file("shared"))
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m,mode=1770", "shm", shared], check=True)
+    place.mounts.append(shared)
+    with open(os.path.join(shared, "file"), "wb") as file:
+        file.write(b"text" + bytes(size))
+    os.symlink("file", os.path.join(shared, "link"))
+    at, ready = place.file("at"), place.file("ready")
+    os.mkdir(at)
+    pid = place.start(["unshare", "-m", "--propagation", "slave", "sh", "-c",
+                       f"mount --bind {shared} {at} && exec 3<>{at}/file && touch {ready} && "
+                       "exec sleep 1000"])
+    must(tree.wait_for(lambda: os.path.exists(ready), 5), "it does not begin")
+    return pid, shared, at
+
+
+def memory_stays(place):
+    """A tmpfs that is bound from outside is that again, as long as it is there"""
+    pid, shared, at = start_on_memory(place, 1 << 20)
+    place.dump(pid)
+    told, pid = place.restore_telling()
+    must("tmpfs" not in told, told)
+    must(os.stat(f"/proc/{pid}/root{at}").st_dev == os.stat(shared).st_dev, "another tmpfs")
+
+
+def memory_gone(place):
+    """A tmpfs that was bound from outside comes back when its owner has unmounted it"""
+    pid, shared, at = start_on_memory(place, 1 << 20)
+
+    def shown(process):
+        inside = f"/proc/{process}/root{at}"
+        with open(f"{inside}/link", "rb") as file:
+            return (file.read(), oct(os.stat(inside).st_mode), os.stat(f"{inside}/file").st_mtime_ns,
+                    [line.split()[5:] for line in tree.read(process, "mountinfo").splitlines()
+                     if line.split()[4] == at], os.readlink(f"/proc/{process}/fd/3"))
+    before = shown(pid)
+    place.dump(pid)
+    subprocess.run(["umount", shared], check=True)
+    told, pid = place.restore_telling()
+    must(shared in told and "no tmpfs any more" in told, told)
+    must((after := shown(pid)) == before, f"{before[1:]} became {after[1:]}")
+
+
+def memory_going(place):
+    """The same where that happens while the tree is restored"""
+    pid, shared, at = start_on_memory(place, 1 << 10)
+    place.dump(pid)
+    with open(script := place.file("script"), "w", encoding="ascii") as file:
+        file.write("#!/bin/sh\n"
+                   f"test $CRTOOLS_SCRIPT_ACTION != pre-restore || umount {shared}\n")
+    os.chmod(script, 0o700)
+    pid = place.restore("--action-script", script)
+    must(not os.path.ismount(shared), "it is still there")
+    with open(f"/proc/{pid}/root{at}/link", "rb") as file:
+        must(file.read(4) == b"text", "another tmpfs")
+
+
+def memory_lost(place):
+    """Much is not carried: without its owner's tmpfs such a tree is refused, or has another"""
+    pid, shared, at = start_on_memory(place, 65 << 20)
+    place.dump(pid)
+    with open(os.path.join(shared, "file"), "rb") as file:
+        content = file.read()
+    subprocess.run(["umount", shared], check=True)
+    status, told = place.nestor("restore", "-d", "-D", place.images)
+    must(status == 1 and "[file-changed]" in told and f"mnt[{at}]" in told, f"{status} {told}")
+    os.mkdir(other := place.file("other"))
+    with open(os.path.join(other, "file"), "wb") as file:
+        file.write(content)
+    pid = place.restore("--external", f"mnt[{at}]:{other}")
+    must(os.path.samefile(f"/proc/{pid}/root{at}", other), "it is not what was given")
+
+
 def automount_asleep(place):
     """Where somebody outside waits to be told to mount something (autofs), nothing is asked"""
     os.mkdir(at := place.file("auto"))
@@ -180,6 +254,6 @@ def loop_in_root(place):
 
 
 CASES = [
-    overlay_stays, overlay_gone, overlay_named, overlay_lost, automount_asleep,
-    device_given_to_another, loop_in_root,
+    overlay_stays, overlay_gone, overlay_named, overlay_lost, memory_stays, memory_gone,
+    memory_going, memory_lost, automount_asleep, device_given_to_another, loop_in_root,
 ]

@@ -445,7 +445,7 @@ int mount_namespaces_collect(struct collect *collect, struct error *err)
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		if (check_masters(collect, &survey->namespaces[i], err))
 			return -1;
-	return mount_superblocks_collect(collect, err);
+	return mount_superblocks_collect(collect, err) || mount_gone_collect(collect, err) ? -1 : 0;
 }
 
 bool mount_namespace_is_read(struct collect *collect, uint32_t id)

@@ -96,7 +96,10 @@ static int make_all(struct file_opener *opener, const struct mount_maker *before
 	struct mount_maker with_made = *before;
 	const struct mount_maker *maker = &with_made;
 	struct group_plan groups;
-	int result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
+	int result = mounts_hold_outside(opener, &superblocks, err);
+
+	if (!result)
+		result = group_plan_make(&groups, opener->arena, opener->snapshot, err);
 
 	if (!result)
 		result = mounts_check_outside(opener, err);
@@ -123,6 +126,7 @@ static int make_all(struct file_opener *opener, const struct mount_maker *before
 	if (!result)
 		result = mounts_detach(opener, err);
 	mounts_hang_up_terminals(&superblocks);
+	mounts_let_go_outside(&superblocks);
 	mounts_close_idmaps(&superblocks);
 	for (size_t i = 0; i < superblocks.n; i++)
 		close(superblocks.all[i].fd);
@@ -296,6 +300,7 @@ const struct tree_kind mounts_tree_kind = {
 	.read = mount_namespaces_collect,
 	.read_end = mount_namespaces_release,
 	.end = mounts_flush_written,
+	.find = mounts_find_gone,
 	.make = mounts_make,
 	.close = mounts_close,
 	.descriptors = descriptors,

@@ -139,11 +139,17 @@ static int bind(struct making *making, size_t index, struct error *err)
 	if (mount->bound_depth && peel(making, mount))
 		return fail_mount(making, index, "what lies above its origin cannot be taken away",
 				  err);
+	making->roots[index] = mount_take_held(making->superblocks, mount);
+	if (making->roots[index] >= 0)
+		return mount_set_idmap(making->opener, making->superblocks, mount,
+				       making->roots[index], making->roots[index], err);
 	const char *path = mount_origin_path(making->superblocks, mount);
 	autoclose int fd =
 		mount_open_path(making->base_fd, path + 1, O_PATH | O_NOFOLLOW, RESOLVE_IN_ROOT);
 	if (fd < 0)
 		return fail_mount(making, index, path, err);
+	if (mount_check_bound(making->opener->externals, mount, fd, err))
+		return -1;
 	making->roots[index] = clone_mount(fd, 0);
 	if (making->roots[index] < 0)
 		return fail_mount(making, index, "cannot be bound (open_tree)", err);

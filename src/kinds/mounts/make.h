@@ -37,6 +37,12 @@ struct made_idmap {
 	int fd; /* a user namespace that has it */
 };
 
+/* What is bound from outside, while its owner may unmount it. */
+struct kept_mount {
+	const MntEntry *mount;
+	int fd; /* of a copy that is attached nowhere; -1: it has been taken */
+};
+
 struct made_superblocks {
 	struct superblock *all;
 	size_t n;
@@ -44,6 +50,8 @@ struct made_superblocks {
 	size_t n_origins;
 	struct made_terminal *terminals; /* mounted ones that are hung up, until that is done */
 	size_t n_terminals;
+	struct kept_mount *kept;
+	size_t n_kept;
 	struct made_idmap *idmaps;
 	size_t n_idmaps;
 	struct mount_shelf *shelf; /* NULL: there is none, for another thread than the first */
@@ -104,6 +112,14 @@ int mount_removed_fill(const struct file_opener *opener, const MntEntry *mount, 
 int mounts_make_origins(struct file_opener *opener, struct made_superblocks *made,
 			struct error *err);
 const char *mount_origin_path(const struct made_superblocks *made, const MntEntry *mount);
+/* gone-outside.c: what may be unmounted outside meanwhile. A descriptor, or -1; to be closed. */
+int mounts_hold_outside(struct file_opener *opener, struct made_superblocks *made,
+			struct error *err);
+int mount_take_held(const struct made_superblocks *made, const MntEntry *mount);
+void mounts_let_go_outside(struct made_superblocks *made);
+/* Of one that is not held: is it still what it was when the images were read? */
+int mount_check_bound(const struct externals *externals, const MntEntry *mount, int fd,
+		      struct error *err);
 /* A plain path of nestor's own namespace (O_PATH). */
 int mount_open_outside(const struct file_opener *opener, const char *path);
 /* Removes them again. After a failure it adds none. */

@@ -22,6 +22,13 @@ void mount_namespaces_complete(struct collect *collect);
 void mount_namespaces_release(struct collect *collect);
 /* ---- restore ---- */
 
+/*
+ * gone-outside.c: what is bound from outside and is no more there is made with the tree, where that
+ * can be. root_fd: of the paths outside, or AT_FDCWD.
+ */
+int mounts_find_gone(const struct snapshot *snapshot, const struct externals *externals,
+		     int root_fd, struct error *err);
+
 extern const struct namespace_kind mount_namespace_kind;
 extern const struct tree_kind mounts_tree_kind;
 /* fuse-written.c: when the tree runs again. */

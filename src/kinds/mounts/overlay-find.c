@@ -284,7 +284,7 @@ int overlay_find_layers(const struct live_superblock *superblock, MntEntry *entr
 	return fail_not_found(superblock, missing, err);
 }
 
-/* Bound from nestor's own, which may be without it when it is restored (pipeline/load.c). */
+/* Bound from nestor's own, which may be without it when it is restored (gone-outside.c). */
 int mount_overlay_note(const struct live_superblock *superblock, int mount_fd, struct error *err)
 {
 	struct overlay_layers layers = { .arena = superblock->collect->arena };

@@ -114,6 +114,8 @@ int mount_bound_find(struct mount_survey *survey, struct arena *arena,
 
 /* superblocks.c: of all mounts that are bound from nowhere. */
 int mount_superblocks_collect(struct collect *collect, struct error *err);
+/* gone-outside.c: what is bound from outside, and carried all the same. */
+int mount_gone_collect(struct collect *collect, struct error *err);
 /* By a process, whose descriptor of /dev/fuse is an option of the mount: no other mounts it. */
 bool mount_type_is_served(const char *type);
 

@@ -5,8 +5,9 @@
  *  - It is made again with its arguments (ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND).
  *  - Some return EINTR when they are merely stopped ("interrupted by a stop signal"). They get
  *    ERESTARTNOHAND instead: made again, unless a signal handler is to run. So do calls on sockets
- *    that have a timeout (SO_RCVTIMEO, SO_SNDTIMEO; sock_intr_errno, include/net/sock.h), which is
- *    no argument: they wait for all of it again.
+ *    that have a timeout (SO_RCVTIMEO, SO_SNDTIMEO; sock_intr_errno, include/net/sock.h), and
+ *    io_uring_enter, which has taken no submission then. Their timeouts are no arguments: they wait
+ *    for all of them again.
  *  - nanosleep, clock_nanosleep, poll and futex with a relative timeout go on in restart_syscall
  *    (ERESTART_RESTARTBLOCK), whose block of kernel memory has the deadline. An image has no place
  *    for that, and whoever waits in restart_syscall already (an earlier dump, a SIGCONT, a
@@ -108,6 +109,7 @@ static const struct timed_call timed_calls[] = {
 	{ SYS_accept, NONE, false, NONE, true },
 	{ SYS_accept4, NONE, false, NONE, true },
 	{ SYS_connect, NONE, false, NONE, true },
+	{ SYS_io_uring_enter, NONE, false, NONE, true },
 };
 
 static const struct timed_call *find_call(long nr)

@@ -118,6 +118,14 @@ static const struct mount_line *find_own(const struct mount_survey *survey,
 	return NULL;
 }
 
+/* What the kernel alone makes: an instance of tracefs, a process. */
+static bool is_of_kernel(const struct mount_line *line)
+{
+	const struct mount_kind *kind = mount_kind_of_type(line->type);
+
+	return kind && (kind->single || kind == &proc_mount_kind);
+}
+
 /*
  * Of a file system that nestor's namespace has, too: it is to be made again where it was. What is
  * not, goes with its file system.
@@ -129,7 +137,8 @@ static int collect_removed(struct collect *collect, const struct live_namespace 
 	const struct live_mount mount = { namespace, line, entry, true };
 	const struct mount_line *own = find_own(survey, line);
 
-	if (!own)
+	/* What cannot be made again is refused with its file system. */
+	if (!own || is_of_kernel(line))
 		return 0;
 	autoclose int fd = -1;
 	if (open_removed(survey, &mount, &fd, err))

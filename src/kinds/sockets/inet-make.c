@@ -11,6 +11,7 @@
 #include "base/compare.h"
 #include "kernel/aside.h"
 #include "kinds/opener.h"
+#include "kinds/sockets/listen-room.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -97,6 +98,21 @@ static int fd_of(struct file_opener *opener, const struct inet_end *end)
 	return end->is_made ? opener_kept(opener, end->place) : -1;
 }
 
+static int listen_for(struct file_opener *opener, const struct inet_end *end, uint32_t backlog,
+		      struct error *err)
+{
+	const InetSkEntry *sk = end->sk;
+	const struct listen_place place = { sk->id, sk->has_ns_id, sk->ns_id };
+	struct listen_room room;
+
+	if (listen_room_make(opener, &place, backlog, &room, err))
+		return -1;
+	int result = listen(fd_of(opener, end), (int)backlog);
+	if (listen_room_end(&room) < 0 || result < 0)
+		return fail_make(sk, "listen", err);
+	return 0;
+}
+
 static int make_unconnected(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
 	const InetSkEntry *sk = end->sk;
@@ -112,9 +128,7 @@ static int make_unconnected(struct file_opener *opener, struct inet_end *end, st
 		return fail_make(sk, "have it leave its peer", err);
 	if (bind_socket(end, fd, err))
 		return -1;
-	if (sk->state == TCP_LISTEN && listen(fd, (int)sk->backlog) < 0)
-		return fail_make(sk, "listen", err);
-	return 0;
+	return sk->state == TCP_LISTEN ? listen_for(opener, end, sk->backlog, err) : 0;
 }
 
 static int fill_queue(struct file_opener *opener, struct inet_end *end, struct error *err)
@@ -226,17 +240,15 @@ static int prepare_listener(struct file_opener *opener, struct inet_end *end, st
 		return 0;
 	end->has_options = true;
 	if (end->n_waiting > end->sk->backlog &&
-	    listen(fd_of(opener, end), (int)end->n_waiting) < 0)
-		return fail_make(end->sk, "have it listen for all who waited", err);
+	    listen_for(opener, end, (uint32_t)end->n_waiting, err))
+		return -1;
 	return apply_options(end->sk, fd_of(opener, end), err);
 }
 
 static int end_waiting(struct file_opener *opener, struct inet_end *end, struct error *err)
 {
-	if (end->n_waiting > end->sk->backlog &&
-	    listen(fd_of(opener, end), (int)end->sk->backlog) < 0)
-		return fail_make(end->sk, "have it listen for as many as before", err);
-	return 0;
+	return end->n_waiting > end->sk->backlog ? listen_for(opener, end, end->sk->backlog, err)
+						 : 0;
 }
 
 static int connect_again(struct file_opener *opener, struct inet_end *end, struct error *err)

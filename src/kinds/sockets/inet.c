@@ -68,6 +68,9 @@ static int check_state(const struct snapshot *snapshot, const InetSkEntry *sk, s
 			     !tcp_is_connected(sk->state)
 		   : sk->state != TCP_CLOSE && sk->state != TCP_ESTABLISHED)
 		return fail(err, ERR_IMAGE_UNSUPPORTED, "socket %u: state %u", sk->id, sk->state);
+	if (sk->backlog > INT32_MAX)
+		return fail(err, ERR_IMAGE_INVALID, "socket %u: a backlog of %u", sk->id,
+			    sk->backlog);
 	if (inet_is_stream(sk) && !snapshot_record(snapshot, IMAGE_TCP_STREAM, sk->ino))
 		return fail(err, ERR_IMAGE_INVALID, "TCP socket %u: no record of its connection",
 			    sk->id);

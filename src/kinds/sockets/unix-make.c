@@ -12,6 +12,7 @@
 #include "kernel/aside.h"
 #include "kinds/opener.h"
 #include "kinds/places.h"
+#include "kinds/sockets/listen-room.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
 
@@ -81,8 +82,15 @@ static int listen_as(struct unix_world *world, struct unix_end *end, uint32_t ba
 	struct unix_request request = { .call = UNIX_CALL_LISTEN,
 					.fd = fd,
 					.backlog = (int)backlog };
+	const struct listen_place place = { end->entry->id, end->sk->has_ns_id, end->sk->ns_id };
+	struct listen_room room;
 
-	return unix_call_as(world, who, -1, &request, err) < 0 ? fail_make(end, "listen", err) : 0;
+	if (listen_room_make(world->opener, &place, backlog, &room, err))
+		return -1;
+	int result = unix_call_as(world, who, -1, &request, err);
+	if (listen_room_end(&room) < 0 || result < 0)
+		return fail_make(end, "listen", err);
+	return 0;
 }
 
 static int connect_as(struct unix_world *world, const PeerCredentialsEntry *who, int fd,

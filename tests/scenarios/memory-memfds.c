@@ -129,6 +129,8 @@ int main(int argc, char **argv)
 	int future = make("future", MFD_ALLOW_SEALING, "future");
 	char *future_bytes = map(future, PROT_READ | PROT_WRITE, MAP_SHARED);
 	scenario_need(fcntl(future, F_ADD_SEALS, F_SEAL_FUTURE_WRITE) == 0, "cannot seal");
+	int rewound = make("rewound", MFD_CLOEXEC, "rewound");
+	scenario_need(lseek(rewound, 0, SEEK_SET) == 0, "cannot rewind");
 	int inert = memfd_create("inert", MFD_NOEXEC_SEAL);
 	int unnamed = make("", MFD_CLOEXEC, "-");
 	common = map(unnamed, PROT_READ | PROT_WRITE, MAP_SHARED);
@@ -142,6 +144,7 @@ int main(int argc, char **argv)
 		       "a duplicate is another open file");
 	check_sealed(sealed, sealed_bytes, private);
 	check_future(future, future_bytes);
+	scenario_check(read(rewound, (char[8]){ 0 }, 8) == 7, "it does not begin at its beginning");
 	scenario_check(inert < 0 || (fcntl(inert, F_GET_SEALS) == F_SEAL_EXEC &&
 				     fchmod(inert, 0777) == -1 && errno == EPERM),
 		       "what was never to be executed can be");

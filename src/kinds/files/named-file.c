@@ -15,6 +15,7 @@
 #include "kinds/opener.h"
 
 #include "base/cleanup.h"
+#include "base/nanoseconds.h"
 #include "base/foreign.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -76,8 +77,7 @@ int regular_open_path(const struct file_opener *opener, const RegFileEntry *reg,
 
 int64_t named_file_time(const struct stat *stat)
 {
-	return (int64_t)((uint64_t)stat->st_mtim.tv_sec * 1000000000 +
-			 (uint64_t)stat->st_mtim.tv_nsec);
+	return nanoseconds_of(stat->st_mtim);
 }
 
 /* Some archives keep whole seconds. */
@@ -85,8 +85,8 @@ static bool was_modified(const RegFileEntry *reg, const struct stat *found)
 {
 	int64_t now = named_file_time(found);
 
-	return now % 1000000000 ? now != reg->modified
-				: now / 1000000000 != reg->modified / 1000000000;
+	return now % NANOSECONDS ? now != reg->modified
+				 : now / NANOSECONDS != reg->modified / NANOSECONDS;
 }
 
 /* Is what stands at the path what was recorded? */

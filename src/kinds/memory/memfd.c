@@ -28,6 +28,7 @@
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
+#include "base/nanoseconds.h"
 #include "base/table.h"
 #include "collect/collect.h"
 #include "kernel/huge-file.h"
@@ -183,6 +184,9 @@ static int collect_inode(const struct open_file *file, uint32_t *ret_id, struct 
 	inode->seals = (uint32_t)seals;
 	inode->has_mode = true;
 	inode->mode = file->stat.st_mode & MODE_BITS;
+	inode->has_accessed = inode->has_modified = true;
+	inode->accessed = nanoseconds_of(file->stat.st_atim);
+	inode->modified = nanoseconds_of(file->stat.st_mtim);
 	inode->has_hugetlb_flag = huge;
 	inode->hugetlb_flag = huge ? huge_flags(page) : 0;
 	if (look_for_writers(collect, fd, inode))
@@ -420,6 +424,18 @@ static int fill(struct file_opener *opener, int fd, const MemfdInodeEntry *inode
 	return inode->hugetlb_flag ? 0 : set_size(fd, inode, err);
 }
 
+/* When nothing is written any more. */
+static int set_times(int fd, const MemfdInodeEntry *inode, struct error *err)
+{
+	const struct timespec times[2] = { nanoseconds_time(inode->accessed),
+					   nanoseconds_time(inode->modified) };
+
+	if (!inode->has_accessed || !inode->has_modified || futimens(fd, times) == 0)
+		return 0;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set the times of memory file %s",
+			  inode->name);
+}
+
 static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
 		      struct made_memfd *made, struct error *err)
 {
@@ -431,7 +447,7 @@ static int make_inode(struct file_opener *opener, const MemfdInodeEntry *inode,
 	made->late_seals = late_seals(opener->snapshot, inode);
 	if (fill(opener, fd, inode, err) || set_attributes(fd, inode, err) ||
 	    inode_attributes_set(inode->attributes, fd, inode->name, err) ||
-	    seal(fd, inode, inode->seals & ~made->late_seals, err))
+	    set_times(fd, inode, err) || seal(fd, inode, inode->seals & ~made->late_seals, err))
 		return -1;
 	made->original = find_original(opener->snapshot, inode);
 	made->has_original = made->original || is_executed(opener->snapshot, inode) ||
@@ -492,7 +508,9 @@ static int memfd_open(struct file_opener *opener, const FileEntry *entry, struct
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open memory file %s",
 				  inode->name);
-	if (memfd->pos && !(flags & O_PATH) && lseek(fd, (off_t)memfd->pos, SEEK_SET) < 0)
+	/* By the first the content was written. */
+	bool is_elsewhere = memfd->pos || entry == made->original;
+	if (is_elsewhere && !(flags & O_PATH) && lseek(fd, (off_t)memfd->pos, SEEK_SET) < 0)
 		return fail_errno(err, ERR_IO,
 				  "cannot set the position of memory file %s to %" PRIu64,
 				  inode->name, memfd->pos);

@@ -50,6 +50,7 @@ struct target;
 	LOSS(MEMORY_BARRIERS, "memory-barriers", "what it registered for with membarrier(2)")    \
 	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)")   \
 	LOSS(HIDDEN_MOUNTS, "hidden-mounts", "what lies in memory below the root, mounted over") \
+	LOSS(FLOW_LABELS, "flow-labels", "flow labels of its IPv6 sockets")                      \
 	LOSS(BPF, "bpf", "BPF objects that cannot be made again")
 
 enum loss {

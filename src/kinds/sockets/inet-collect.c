@@ -318,6 +318,7 @@ static int collect_there(void *data)
 	    collect_state_of(collect, it, what) ||
 	    inet_options_collect(snapshot, it->fd, sk, what, it->err) ||
 	    inet_raw_collect(collect, it->fd, sk, what, it->err) ||
+	    inet_flow_labels_collect(it->file, it->fd, sk, it->err) ||
 	    inet_unassigned_collect(it->fd, sk, what, it->err) ||
 	    multicast_collect(collect, it->fd, sk, what, it->err))
 		return -1;

@@ -38,6 +38,10 @@ struct inet_share {
 };
 void inet_find_shares(struct arena *arena, struct inet_share *all, size_t count);
 
+/* inet-flow-labels.c: what of them is lost. */
+int inet_flow_labels_collect(const struct open_file *file, int fd, const InetSkEntry *sk,
+			     struct error *err);
+
 /* inet-unassigned.c: sockets whose address is not there. Its options are known. */
 int inet_unassigned_collect(int fd, InetSkEntry *sk, const char *what, struct error *err);
 int inet_unassigned_check(const InetSkEntry *sk, struct error *err);

@@ -243,7 +243,8 @@ bool collect_path_is_silent(const struct collect *collect, const char *path);
 int collect_fd_is_silent(const struct collect *collect, int fd);
 /*
  * Would whoever follows a path from `start_fd` (AT_FDCWD: our own root directory) on ask one, or
- * come to one? Links do not leave `root_fd`; -1: they may. 0; or -1 with errno.
+ * come to one? Links do not leave `root_fd`; -1: they may. 0; or -1 with errno, also where it leads
+ * nowhere.
  */
 enum { WAY_TO_SILENT = 1, WAY_THROUGH_SILENT };
 int collect_way_is_silent(const struct collect *collect, int root_fd, int start_fd,

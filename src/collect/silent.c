@@ -159,6 +159,7 @@ int collect_way_is_silent(const struct collect *collect, int root_fd, int start_
 	strcpy(walk.rest, path);
 	walk.fd = start_fd == AT_FDCWD ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)
 				       : fcntl(start_fd, F_DUPFD_CLOEXEC, 0);
+	/* What leads nowhere, or is not to be seen, is so for whoever opens it, too. */
 	while (more > 0 && silent == 0) {
 		more = walk.fd < 0 ? -1 : step(&walk, follows_last);
 		silent = more < 0 ? 0 : collect_fd_is_silent(collect, walk.fd);
@@ -166,10 +167,9 @@ int collect_way_is_silent(const struct collect *collect, int root_fd, int start_
 	int failure = errno;
 	cleanup_close(&walk.fd);
 	errno = failure;
-	/* What leads nowhere leads nowhere for openat2(2), too. */
-	if (more < 0)
-		return errno_tells_nothing(errno) ? -1 : 0;
+	if (more < 0 || silent < 0)
+		return -1;
 	if (silent > 0)
 		return walk.rest[strspn(walk.rest, "/")] ? WAY_THROUGH_SILENT : WAY_TO_SILENT;
-	return silent;
+	return 0;
 }

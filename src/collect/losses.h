@@ -51,6 +51,7 @@ struct target;
 	LOSS(SEMAPHORE_UNDO, "semaphore-undo", "what its end undoes of semaphores (SEM_UNDO)")   \
 	LOSS(HIDDEN_MOUNTS, "hidden-mounts", "what lies in memory below the root, mounted over") \
 	LOSS(FLOW_LABELS, "flow-labels", "flow labels of its IPv6 sockets")                      \
+	LOSS(AIO_POLLS, "aio-polls", "requests of AIO that wait for a file")                     \
 	LOSS(BPF, "bpf", "BPF objects that cannot be made again")
 
 enum loss {

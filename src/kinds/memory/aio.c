@@ -13,12 +13,12 @@
  *
  * Nothing tells of requests under way, which write to memory and end while the task is stopped.
  * What is asynchronous is direct input and output, for which the block devices are waited for,
- * synchronizing a file, and waiting for one (IOCB_CMD_POLL), which is not seen and would be lost:
- * that is warned of.
+ * synchronizing a file, and waiting for one (aio-polls.c).
  *
  * Refused: a ring that a child has from its parent, which is no context of its own; a part of a
  * ring.
  */
+#include "kinds/memory/aio.h"
 #include "kinds/memory/memory.h"
 
 #include "base/cleanup.h"
@@ -187,6 +187,7 @@ int aio_collect_area(struct target *target, VmaEntry *area, MmEntry *mm, struct 
 	uint64_t size = area->end - area->start;
 	AioRingEntry *ring;
 	struct ring_head head;
+	bool seen;
 
 	area->status = VMA_AIO_RING;
 	area->has_fdflags = true;
@@ -201,6 +202,9 @@ int aio_collect_area(struct target *target, VmaEntry *area, MmEntry *mm, struct 
 			    area->start, area->end);
 	if (!target->collect->looking && wait_until_at_rest(target, area, &head, err))
 		return -1;
+	/* Else it is looked for when all is known to be one. */
+	if (target->collect->looking && aio_polls_look(target, area->start, &seen, err))
+		return -1;
 	ring = snapshot_new(snapshot, AIO_RING_ENTRY, AioRingEntry);
 	ring->id = area->start;
 	ring->nr_req = requests_of(size);
@@ -210,6 +214,21 @@ int aio_collect_area(struct target *target, VmaEntry *area, MmEntry *mm, struct 
 	ring->tail = head.tail % head.events;
 	mm->aios = arena_grow(snapshot->arena, mm->aios, mm->n_aios, sizeof mm->aios[0]);
 	mm->aios[mm->n_aios++] = ring;
+	return 0;
+}
+
+static int look_for_polls(struct target *target, struct error *err)
+{
+	const MmEntry *mm = target->task->mm;
+	bool seen = true;
+
+	for (size_t i = 0; i < mm->n_aios && seen; i++)
+		if (aio_polls_look(target, mm->aios[i]->id, &seen, err))
+			return -1;
+	if (!seen)
+		log_warning("collect", task_name(target->task),
+			    "it has AIO contexts: a request that waits for a file "
+			    "(IOCB_CMD_POLL) could not be seen, and would be lost");
 	return 0;
 }
 
@@ -253,13 +272,8 @@ static int aio_answer(const struct asking *asking, void *data, struct error *err
 				    " is that of another process, which is not supported",
 				    target->pid, mm->aios[i]->id);
 	}
-	if (asked)
-		log_warning("collect", task_name(target->task),
-			    "it has AIO contexts: a request that waits for a file "
-			    "(IOCB_CMD_POLL) could not be seen, and would be lost");
-	return 0;
+	return asked ? look_for_polls(asking->target, err) : 0;
 }
-
 /* Nothing has been completed since memory was copied. */
 static int aio_look_again(struct target *target, struct error *err)
 {

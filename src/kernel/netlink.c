@@ -220,3 +220,20 @@ const char *netlink_text(const struct rtattr *attribute)
 
 	return attribute && memchr(text, 0, RTA_PAYLOAD(attribute)) ? text : "";
 }
+
+size_t netlink_leave_out(uint8_t *bytes, size_t size, size_t header, uint64_t types)
+{
+	size_t kept = NLMSG_ALIGN(header), left = size - kept;
+
+	if (size < kept)
+		return size;
+	for (struct rtattr *at = (void *)(bytes + kept), *next; RTA_OK(at, left); at = next) {
+		size_t length = RTA_ALIGN(at->rta_len), type = at->rta_type & NLA_TYPE_MASK;
+		next = RTA_NEXT(at, left);
+		if (type < 64 && types >> type & 1)
+			continue;
+		memmove(bytes + kept, at, length);
+		kept += length;
+	}
+	return kept;
+}

@@ -50,6 +50,8 @@ int netlink_change_patiently(struct netlink *netlink, int request, int flags, co
 /* An attribute of a message whose header has that size; NULL where there is none. */
 const struct rtattr *netlink_attribute(const void *bytes, size_t size, size_t header,
 				       unsigned short type);
+/* Takes away the attributes of some types, one bit each; returns the new size. */
+size_t netlink_leave_out(uint8_t *bytes, size_t size, size_t header, uint64_t types);
 /* The same within an attribute. */
 const struct rtattr *netlink_nested(const struct rtattr *attribute, unsigned short type);
 /* A number of 32 bits, a text with its end within the attribute; what is absent is 0, "". */

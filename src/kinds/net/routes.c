@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * Addresses, next hops, routes of all tables, rules, neighbours that were set (also those for whom
+ * What is listed of addresses, next hops, routes of all tables, rules, neighbours that were set (also those for whom
  * others are answered), and what bridges and vxlans were told of where to send, rtnetlink(7).
  * They are told again as the kernel told them. Some of them it makes by itself as soon as an
  * interface is up or has an address (EEXIST); a route may need another one that comes later in the
@@ -231,105 +231,6 @@ int routes_check(const NetnsContents *net, uint32_t id, struct error *err)
 
 /* ---- Restore ---- */
 
-static uint32_t index_of(const ProtobufCBinaryData *item)
-{
-	return ((const struct ifaddrmsg *)(void *)item->data)->ifa_index;
-}
-
-/* Flags of an address of IPv6, which are those of IFA_FLAGS; NULL: it is none, or has none. */
-static struct rtattr *flags_of(uint8_t *bytes, size_t size)
-{
-	const struct rtattr *flags =
-		netlink_attribute(bytes, size, sizeof(struct ifaddrmsg), IFA_FLAGS);
-
-	return ((const struct ifaddrmsg *)(void *)bytes)->ifa_family == AF_INET6 && flags &&
-			       RTA_PAYLOAD(flags) == sizeof(uint32_t)
-		       ? (struct rtattr *)(uintptr_t)flags
-		       : NULL;
-}
-
-/*
- * Nobody has to be asked once more whether somebody else has it: an address of IPv6 is good at once
- * (IFA_F_NODAD), before the interface is up. Then the kernel does not make the one of the link
- * itself (addrconf_dev_config). The flag is taken away again by telling it once more. One that was
- * used while others were asked (IFA_F_OPTIMISTIC) is good as well: both flags at once are refused.
- */
-static int make_address(struct netlink *netlink, uint8_t *bytes, size_t size)
-{
-	struct rtattr *flags = flags_of(bytes, size);
-	uint32_t wanted = netlink_number(flags) & ~(uint32_t)(IFA_F_TENTATIVE | IFA_F_OPTIMISTIC);
-	uint32_t value = wanted | IFA_F_NODAD;
-
-	if (flags)
-		memcpy(RTA_DATA(flags), &value, sizeof value);
-	int result = netlink_change(netlink, RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, bytes, size);
-	if (result < 0 && errno == EEXIST)
-		return 0;
-	if (result < 0 || !flags || wanted == value)
-		return result;
-	memcpy(RTA_DATA(flags), &wanted, sizeof wanted);
-	return netlink_change(netlink, RTM_NEWADDR, NLM_F_REPLACE, bytes, size);
-}
-
-int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint32_t index)
-{
-	uint8_t *bytes = malloc(item->len);
-
-	if (!bytes)
-		return -1;
-	memcpy(bytes, item->data, item->len);
-	((struct ifaddrmsg *)(void *)bytes)->ifa_index = index;
-	int result = make_address(netlink, bytes, item->len), failure = errno;
-	free(bytes);
-	errno = failure;
-	return result;
-}
-
-/*
- * lo gets its own as it comes up, so there the others follow. The kernel lists addresses of IPv6
- * with the newest first (ipv6_link_dev_addr), so these are made from the end.
- */
-int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo, uint32_t id,
-		   struct error *err)
-{
-	size_t n = net->n_addresses;
-	int lo = interface_index("lo");
-
-	if (lo < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "network namespace %u: cannot find lo",
-				  id);
-	for (size_t step = 0; step < 2 * n; step++) {
-		const ProtobufCBinaryData *item =
-			&net->addresses[step < n ? step : 2 * n - 1 - step];
-		bool of_ipv6 =
-			((const struct ifaddrmsg *)(void *)item->data)->ifa_family == AF_INET6;
-		if (of_ipv6 != (step >= n) || ((uint32_t)lo == index_of(item)) != of_lo)
-			continue;
-		if (address_make(netlink, item, index_of(item)) < 0)
-			return fail_errno(err, ERR_KERNEL_REFUSED,
-					  "network namespace %u: cannot make an address again", id);
-	}
-	return 0;
-}
-
-/* Without the attributes of some types, one bit each. */
-static size_t leave_out(uint8_t *bytes, size_t size, size_t header, uint64_t types)
-{
-	size_t kept = NLMSG_ALIGN(header), left = size - kept;
-
-	if (size < kept)
-		return size;
-	for (struct rtattr *at = (void *)(bytes + kept), *next; RTA_OK(at, left); at = next) {
-		size_t length = RTA_ALIGN(at->rta_len), type = at->rta_type & NLA_TYPE_MASK;
-		next = RTA_NEXT(at, left);
-		if (type < 64 && types >> type & 1)
-			continue;
-		memmove(bytes + kept, at, length);
-		kept += length;
-	}
-	return kept;
-}
-
 /* The same within one of its attributes. */
 static size_t leave_out_within(uint8_t *bytes, size_t size, size_t header, unsigned short type,
 			       uint64_t types)
@@ -340,7 +241,7 @@ static size_t leave_out_within(uint8_t *bytes, size_t size, size_t header, unsig
 		return size;
 	uint8_t *inner = RTA_DATA(at), *end = bytes + size;
 	uint8_t *after = (uint8_t *)at + RTA_ALIGN(at->rta_len);
-	size_t kept = leave_out(inner, RTA_PAYLOAD(at), 0, types);
+	size_t kept = netlink_leave_out(inner, RTA_PAYLOAD(at), 0, types);
 	at->rta_len = (unsigned short)RTA_LENGTH(kept);
 	if (after < end)
 		memmove(inner + kept, after, (size_t)(end - after));
@@ -381,7 +282,7 @@ static size_t clear_state(const struct list_row *row, uint8_t *bytes, size_t siz
 	if (row->change == RTM_NEWNEXTHOP) {
 		next_hop->nh_flags &= ~of_the_moment;
 		next_hop->nh_scope = 0; /* is found out */
-		size = leave_out(bytes, size, sizeof *next_hop, of_answers);
+		size = netlink_leave_out(bytes, size, sizeof *next_hop, of_answers);
 		return leave_out_within(bytes, size, sizeof *next_hop, NHA_RES_GROUP, of_buckets);
 	}
 	if (row->change == RTM_NEWNEIGH)
@@ -390,7 +291,7 @@ static size_t clear_state(const struct list_row *row, uint8_t *bytes, size_t siz
 		return size;
 	route->rtm_flags &= ~(of_the_moment | RTM_F_FIB_MATCH);
 	return netlink_attribute(bytes, size, sizeof *route, RTA_NH_ID)
-		       ? leave_out(bytes, size, sizeof *route, of_next_hops)
+		       ? netlink_leave_out(bytes, size, sizeof *route, of_next_hops)
 		       : size;
 }
 

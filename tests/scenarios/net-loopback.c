@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: net-loopback
- * promise: what the kernel gives lo as it comes up is there if it was, as somebody has wished for it,
- *	and no more than that: addresses that were taken away stay away
+ * promise: what the kernel gives lo as it comes up is there if it was, as somebody has wished for
+ *	it, and no more than that: addresses that were taken away stay away
  * needs: program:ip
  * flavours: flat three user user-three
  */

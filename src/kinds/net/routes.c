@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
- * What is listed of addresses, next hops, routes of all tables, rules, neighbours that were set (also those for whom
- * others are answered), and what bridges and vxlans were told of where to send, rtnetlink(7).
+ * What there is of addresses (addresses.c makes them), next hops, routes of all tables, rules,
+ * neighbours that were set (also those for whom others are answered), and what bridges and vxlans
+ * were told of where to send, rtnetlink(7).
  * They are told again as the kernel told them. Some of them it makes by itself as soon as an
  * interface is up or has an address (EEXIST); a route may need another one that comes later in the
  * list (ENETUNREACH), so the list is gone through more than once.

@@ -18,8 +18,8 @@ static const char *const ways[] = {
 	"ip link set lo up",
 	"ip addr add ::1/128 dev lo noprefixroute; ip link set lo up",
 	"ip link set lo up; ip addr del ::1/128 dev lo; ip addr add ::1/128 dev lo",
-	"ip link set lo up; ip addr del ::1/128 dev lo; ip addr del 127.0.0.1/8 dev lo; "
-	"ip addr add 127.0.0.1/8 dev lo noprefixroute label lo:x",
+	("ip link set lo up; ip addr del ::1/128 dev lo; ip addr del 127.0.0.1/8 dev lo; "
+	 "ip addr add 127.0.0.1/8 dev lo noprefixroute label lo:x"),
 	"ip link set lo up; ip addr flush dev lo",
 	"ip addr add 127.0.0.5/8 dev lo",
 };

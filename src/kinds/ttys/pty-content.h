@@ -13,7 +13,7 @@
 #include <sys/types.h>
 
 /* LINE_ROOM is what the line discipline holds (N_TTY_BUF_SIZE). */
-enum { LINE_ROOM = 4096, OUTPUT_ROOM = 32768, MOST_LINES = LINE_ROOM, PATIENCE_MS = 2000 };
+enum { LINE_ROOM = 4096, OUTPUT_ROOM = 40960, MOST_LINES = LINE_ROOM, PATIENCE_MS = 2000 };
 /* What characters mean while it is typed again. */
 enum { TAKES_NEXT = 1, ENDS_LINE = 2, STOPS = 3 };
 enum pty_stop { STOP_NONE, STOP_BY_CALL, STOP_BY_CHARACTER };
@@ -37,6 +37,7 @@ struct pty_sides {
 	struct termios2 modes;
 	struct termios locked;
 	bool is_locked, packet;
+	bool is_new; /* nobody has written there yet */
 };
 
 /* -1, with errno and what failed in the content. */

@@ -9,6 +9,14 @@
 #include <string.h>
 #include <unistd.h>
 
+/*
+ * What the line discipline does not hold lies in buffers, of which each holds twice its size
+ * (drivers/tty/tty_buffer.c). They are as large as what is written at once, up to the largest, and
+ * another one is made until there are more than 8 KiB of them (tty_buffer_alloc); but the smallest
+ * are kept when they are empty, and taken again whatever there is: up to 33 of them.
+ */
+enum { SMALLEST = 256, MEDIUM = 512, LARGEST = 1792, MOST_KEPT = 33 };
+
 /* Modes in which typed characters are taken for what they are. */
 static struct termios2 quiet_modes(const struct termios2 *modes)
 {
@@ -32,17 +40,110 @@ static struct termios2 quiet_modes(const struct termios2 *modes)
 	return quiet;
 }
 
-static int write_all(int fd, const uint8_t *bytes, size_t left, struct pty_content *content)
+static int write_pieces(int fd, const uint8_t *bytes, size_t left, size_t piece,
+			struct pty_content *content)
 {
 	long end = pty_milliseconds() + PATIENCE_MS;
+	size_t most = piece;
 
 	while (left) {
-		ssize_t put = write(fd, bytes, left);
-		if (put > 0)
+		ssize_t put = write(fd, bytes, left < most ? left : most);
+		if (put > 0) {
 			bytes += put, left -= (size_t)put;
-		else if (pty_milliseconds() > end)
+			most = piece;
+		} else if (most > 1) {
+			most /= 2; /* there may be some room in the last buffer */
+		} else if (pty_milliseconds() > end) {
 			return pty_failed(content, "put back what waited in it");
-		else
+		} else {
+			pty_pause();
+			most = piece;
+		}
+	}
+	return 0;
+}
+
+static int write_all(int fd, const uint8_t *bytes, size_t left, struct pty_content *content)
+{
+	return write_pieces(fd, bytes, left, LINE_ROOM, content);
+}
+
+/* Until the line discipline of the master holds so much. */
+static int wait_for_output(const struct pty_sides *sides, size_t count, struct pty_content *content)
+{
+	int waiting = 0;
+
+	for (long end = pty_milliseconds() + PATIENCE_MS;; pty_pause()) {
+		if (pty_is_ready(sides->master, POLLIN) &&
+		    pty_insist(sides->master, FIONREAD, &waiting))
+			return pty_failed(content, "tell how much was written");
+		if (waiting >= (int)count)
+			return 0;
+		if (pty_milliseconds() > end) {
+			errno = EAGAIN;
+			return pty_failed(content, "put back what was written");
+		}
+	}
+}
+
+/*
+ * There is room for as much as anybody could have written, in whatever pieces: what the line
+ * discipline holds, then buffers that come to 8 KiB and no more, one that is as large as can be,
+ * and those that are kept.
+ */
+static int write_output(const struct pty_sides *sides, struct pty_content *content)
+{
+	static const struct {
+		size_t size, total;
+	} pieces[] = { { SMALLEST, LINE_ROOM - 1 },
+		       { MEDIUM, 30 * MEDIUM },
+		       { SMALLEST, 2 * SMALLEST },
+		       { LARGEST, 2 * LARGEST },
+		       { SMALLEST, OUTPUT_ROOM } };
+	size_t done = 0;
+
+	for (size_t i = 0; i < sizeof pieces / sizeof pieces[0] && done < content->n_output; i++) {
+		size_t left = content->n_output - done;
+		size_t some = left < pieces[i].total ? left : pieces[i].total;
+		if (write_pieces(sides->slave, content->output + done, some, pieces[i].size,
+				 content) ||
+		    (i == 0 && wait_for_output(sides, some, content)))
+			return -1;
+		done += some;
+	}
+	return 0;
+}
+
+/* Has the smallest buffers made, which a terminal that was used has kept. */
+static int make_buffers(const struct pty_sides *sides, struct pty_content *content)
+{
+	static const uint8_t bytes[SMALLEST];
+	uint8_t back[LINE_ROOM];
+	size_t written = 0;
+
+	/* What the line discipline has taken in leaves its buffers free again. */
+	for (size_t filled = 0; filled < 2; filled++) {
+		for (int i = 0; i < 3 * MOST_KEPT; i++) {
+			ssize_t put = write(sides->slave, bytes, sizeof bytes);
+			if (put <= 0)
+				break;
+			written += (size_t)put;
+		}
+		if (wait_for_output(sides, LINE_ROOM - 1, content))
+			return -1;
+	}
+	for (long end = pty_milliseconds() + PATIENCE_MS; written;) {
+		ssize_t got = pty_is_ready(sides->master, POLLIN)
+				      ? pty_insist_read(sides->master, back, sizeof back)
+				      : 0;
+		if (got < 0)
+			return pty_failed(content, "read what was written");
+		written -= (size_t)got < written ? (size_t)got : written;
+		if (!got && pty_milliseconds() > end) {
+			errno = EAGAIN;
+			return pty_failed(content, "read what was written");
+		}
+		if (!got)
 			pty_pause();
 	}
 	return 0;
@@ -165,7 +266,8 @@ int pty_put_all(const struct pty_sides *sides, struct pty_content *content)
 
 	silent.c_iflag = 0;
 	if (pty_set_modes(sides, &quiet, content) ||
-	    write_all(sides->slave, content->output, content->n_output, content))
+	    (sides->is_new && content->n_output >= LINE_ROOM && make_buffers(sides, content)) ||
+	    write_output(sides, content))
 		return -1;
 	if (content->n_echo && put_echo(sides, &quiet, content))
 		return -1;

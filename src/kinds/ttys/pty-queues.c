@@ -230,7 +230,7 @@ int pty_queues_write(int master, int slave, const TtyInfoEntry *info, struct err
 {
 	struct pty_content *content = mmap(NULL, sizeof *content, PROT_READ | PROT_WRITE,
 					   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct pty_sides sides = { .master = master, .slave = slave };
+	struct pty_sides sides = { .master = master, .slave = slave, .is_new = true };
 
 	if (content == MAP_FAILED)
 		return fail_errno(err, ERR_IO, "out of memory");

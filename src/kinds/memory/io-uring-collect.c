@@ -298,6 +298,8 @@ int io_uring_collect(const struct open_file *file, FileEntry *entry, struct erro
 	int unknown = ring_collect_setup(collect, fd, file->what, ring, err);
 	if (unknown < 0)
 		return -1;
+	if (ring_refuse_hidden(collect, fd, file->what, err))
+		return -1;
 	struct ring_answers answers;
 	const char *obstacle;
 	if (find_obstacle(fd, &text, &answers, &obstacle))

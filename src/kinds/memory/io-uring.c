@@ -24,7 +24,8 @@
  * Refused: rings that are not enabled or restricted, with entries of two sizes (CQE_MIXED) or
  * memory of the program's (NO_MMAP), personalities, provided buffers, busy polling, an eventfd that
  * the tree has not open. What only one thread may ask (SINGLE_ISSUER) is asked by that one; of
- * groups of provided buffers it asks for the first only (number 0). Descriptors that threads have
+ * groups of provided buffers it asks for the first only (number 0); others, and what else nobody
+ * tells, are seen in the kernel's memory (io-uring-hidden.c). Descriptors that threads have
  * registered: io-uring-registered.c.
  *
  * How a ring was set up only the kernel's memory tells (io-uring-setup.c). Where that may not be

@@ -52,6 +52,9 @@ int ring_fail_in_flight(pid_t pid, const char *number, const struct ring_text *r
 			struct error *err);
 const char *ring_next_line(const char *text); /* NULL: there is none */
 
+/* io-uring-hidden.c: what nobody tells and would be lost. */
+int ring_refuse_hidden(struct collect *collect, int fd, const char *what, struct error *err);
+
 /* io-uring-setup.c: the flags, by a descriptor of ours. 1: they cannot be seen. */
 int ring_collect_setup(struct collect *collect, int fd, const char *what, IoUringEntry *ring,
 		       struct error *err);

@@ -64,15 +64,20 @@ static void add(struct collect *collect, uint64_t connection, uint32_t device)
 	served->devices[served->n++] = makedev(0, (device & 0xff) | (device >> 12 & ~0xffU));
 }
 
-/* Only what the kernel itself answers is asked; what somebody else may not see is no device. */
-static bool is_device(const struct target *target, const char *name)
+/*
+ * Only what the kernel itself answers is asked; what somebody else may not see is no device. 1, 0,
+ * or -1 with errno: taken for none, its files would be asked for.
+ */
+static int is_device(const struct target *target, const char *name)
 {
 	struct statx found;
 	autoclose int fd = target_open(target, name, O_PATH);
 
-	return fd >= 0 &&
-	       statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found) == 0 &&
-	       S_ISCHR(found.stx_mode) &&
+	if (fd < 0)
+		return errno == ENOENT ? 0 : -1;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, &found))
+		return errno == EACCES ? 0 : -1;
+	return S_ISCHR(found.stx_mode) &&
 	       fuse_device_is(found.stx_rdev_major, found.stx_rdev_minor);
 }
 
@@ -83,8 +88,12 @@ static int look_at_descriptor(struct target *target, const char *number, struct 
 	uint32_t device;
 
 	snprintf(name, sizeof name, "fd/%.16s", number);
-	if (!is_device(target, name))
-		return 0;
+	int device_found = is_device(target, name);
+	if (device_found <= 0)
+		return device_found < 0 ? fail_errno(err, procfs_error(errno),
+						     "cannot look at descriptor %s of pid %d",
+						     number, target->pid)
+					: 0;
 	autoclose int fd = target_get_fd(target, (uint32_t)strtoul(number, NULL, 10));
 	if (fd < 0 || fuse_device_connection(target->collect, fd, &connection, &device)) {
 		if (errno == EBADF)

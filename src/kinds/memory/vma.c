@@ -26,6 +26,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
@@ -243,6 +244,38 @@ static int collect_shared(struct collector *collector, const struct area_text *t
 	return shared_collect_area(collector->target, text->inode, area, err);
 }
 
+/*
+ * Private memory of huge pages has a file of the kernel's own in which nothing is: its pages are
+ * its own (hugetlb_no_page, mm/hugetlb.c). Where there is something it is that of shared memory,
+ * which somebody has opened by map_files and mapped like that. Who may not open these cannot tell,
+ * nor could a task without the right have made it. 1, 0, or -1 with errno.
+ */
+static int has_shared_content(const struct collector *collector, const struct area_text *text)
+{
+	struct stat stat;
+	char link[64];
+
+	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, text->start, text->end);
+	if (target_look(collector->target, link, &stat) < 0)
+		return errno == EPERM || errno == EACCES ? 0 : -1;
+	return stat.st_blocks != 0;
+}
+
+static int collect_private_huge(struct collector *collector, const struct area_text *text,
+				VmaEntry *area, struct error *err)
+{
+	int shared = has_shared_content(collector, text);
+
+	if (shared < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot tell whose the huge pages at %" PRIx64 " are",
+				  text->start);
+	if (shared)
+		return refuse(text, "a private mapping of shared anonymous memory", err);
+	area->status |= VMA_ANON_PRIVATE;
+	return 0;
+}
+
 /* A file of a hugetlbfs, or of the kernel's own (mmap with MAP_HUGETLB), which is nobody else's. */
 static int collect_huge_tlb(struct collector *collector, const struct area_text *text,
 			    VmaEntry *area, struct error *err)
@@ -264,10 +297,8 @@ static int collect_huge_tlb(struct collector *collector, const struct area_text 
 		return collect_file(collector, text, area, err);
 	}
 	area->flags |= MAP_ANONYMOUS;
-	if (!area_is_shared(text)) {
-		area->status |= VMA_ANON_PRIVATE;
-		return 0;
-	}
+	if (!area_is_shared(text))
+		return collect_private_huge(collector, text, area, err);
 	area->status |= VMA_ANON_SHARED;
 	area->pgoff = text->offset;
 	return shared_collect_area(collector->target, text->inode, area, err);

@@ -452,6 +452,18 @@ def unsupported_file(place):
     must(not os.listdir(place.images), f"left behind: {os.listdir(place.images)}")
 
 
+def unsupported_socket(place):
+    """A socket is refused, and its peer is not told to have somebody outside at its other end"""
+    script = ("import array, os, socket, time; one, other = socket.socketpair(); "
+              "one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0]))],"
+              " socket.MSG_OOB); other.recv(1, socket.MSG_OOB); "
+              "open('made', 'w').close(); time.sleep(1000)")
+    pid = place.start(f"exec python3 -c {shlex.quote(script)}")
+    must(tree.wait_for(lambda: os.path.exists(place.file("made")), 20), "no sockets")
+    done = nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
+    must("outside of the tree" not in done.err, done.err)
+
+
 def large_unlinked_files(place):
     """Unlinked files in memory are dumped however large they are, unless a limit is given"""
     def start(path):
@@ -837,7 +849,7 @@ CASES = [
     few_descriptors_for_pipes,
     descriptors_as_promised, few_descriptors_for_one_file, statistics, no_room_for_pages,
     login_uid, death_signal_of_thread, lowered_score, work_directory, log_on_failure, action_script,
-    script_in_namespaces, shell_job, unsupported_file, large_unlinked_files,
+    script_in_namespaces, shell_job, unsupported_file, unsupported_socket, large_unlinked_files,
     served_mount,
     served_mount_of_others, traced_task,
     interrupted,

@@ -208,6 +208,8 @@ static int note_client(const struct backlog *backlog, size_t i, struct error *er
 	const struct unix_known_end *client = ino ? unix_known_end(collect, ino) : NULL;
 	const char *why = cannot_wait(backlog, i, client);
 
+	if (ino && !client && unix_end_is_refused(collect, ino))
+		return 0;
 	if (why) {
 		collect_refuse_file(collect, "%s has a connection waiting %s",
 				    backlog->listener->what, why);

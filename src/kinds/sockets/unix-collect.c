@@ -50,6 +50,7 @@ struct unix_known {
 		int offset;
 	} * senders;
 	size_t n_senders;
+	struct table refused; /* by ino, those that are refused: of the tree none the less */
 };
 
 static struct unix_known *known(struct collect *collect)
@@ -279,7 +280,7 @@ static int collect_state_of(struct collect *collect, const struct open_file *fil
 	return sk->opts ? 0 : -1;
 }
 
-int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+static int collect_end(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
 	struct socket_net net;
@@ -316,6 +317,23 @@ int unix_collect(const struct open_file *file, FileEntry *entry, struct error *e
 		.what = file->what,
 	};
 	return 0;
+}
+
+/* Its peer is not connected to somebody outside: one of the two is told to the person. */
+int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err)
+{
+	struct collect *collect = file->target->collect;
+
+	if (collect_end(file, entry, err) == 0)
+		return 0;
+	if (error_is_refusal(err->name))
+		table_add(&known(collect)->refused, collect->arena, file->stat.st_ino, collect);
+	return -1;
+}
+
+bool unix_end_is_refused(struct collect *collect, uint32_t ino)
+{
+	return table_find(&known(collect)->refused, ino);
 }
 
 static int compare_ends(const void *a, const void *b)
@@ -561,7 +579,8 @@ int unix_complete(struct collect *collect, struct error *err)
 		return -1;
 	for (size_t i = 0; i < all->n_ends; i++) {
 		const struct unix_known_end *end = &all->ends[i];
-		if (end->sk->peer && !find_end(all, end->sk->peer)) {
+		if (end->sk->peer && !find_end(all, end->sk->peer) &&
+		    !table_find(&all->refused, end->sk->peer)) {
 			bool stream = end->sk->type != SOCK_DGRAM;
 			if (stream)
 				complete_stream(collect, end);

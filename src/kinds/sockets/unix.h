@@ -139,6 +139,7 @@ struct unix_known_end {
 };
 /* When all have been read. */
 struct unix_known_end *unix_known_end(struct collect *collect, uint32_t ino);
+bool unix_end_is_refused(struct collect *collect, uint32_t ino);
 void unix_set_pids(const struct collect *collect, const struct task *task, size_t *ret_n,
 		   uint32_t **ret_pid);
 int unix_collect(const struct open_file *file, FileEntry *entry, struct error *err);

@@ -454,14 +454,18 @@ def unsupported_file(place):
 
 def unsupported_socket(place):
     """A socket is refused, and its peer is not told to have somebody outside at its other end"""
-    script = ("import array, os, socket, time; one, other = socket.socketpair(); "
-              "one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0]))],"
-              " socket.MSG_OOB); other.recv(1, socket.MSG_OOB); "
-              "open('made', 'w').close(); time.sleep(1000)")
-    pid = place.start(f"exec python3 -c {shlex.quote(script)}")
-    must(tree.wait_for(lambda: os.path.exists(place.file("made")), 20), "no sockets")
-    done = nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
-    must("outside of the tree" not in done.err, done.err)
+    unix = ("one, other = socket.socketpair(); "
+            "one.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0]))],"
+            " socket.MSG_OOB); other.recv(1, socket.MSG_OOB); ")
+    tcp = ("listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen(); "
+           "one = socket.create_connection(listener.getsockname()); other = listener.accept()[0]; "
+           "one.send(b'x', socket.MSG_OOB); time.sleep(0.1); ")
+    for made, script in enumerate((tcp, unix)):
+        script = f"import array, os, socket, time; {script}open('{made}', 'w').close(); "
+        pid = place.start(f"exec python3 -c {shlex.quote(script + 'time.sleep(1000)')}")
+        must(tree.wait_for(lambda name=str(made): os.path.exists(place.file(name)), 20), "none")
+        done = nestor("dump", "-t", pid, "-D", place.images).fails("unsupported-file")
+        must("outside of the tree" not in done.err, done.err)
 
 
 def large_unlinked_files(place):

@@ -342,6 +342,36 @@ int inet_run_in_net(int net, int (*work)(void *), void *data, const char *what, 
 	return 0;
 }
 
+static struct inet_known *known_of(struct collect *collect)
+{
+	void **state = collect_state(collect, &inet_socket_kind);
+
+	if (!*state)
+		*state = arena_new(collect->arena, struct inet_known);
+	return *state;
+}
+
+/* Its peer is not connected to somebody outside: one of the two is told to the person. */
+static void note_refused(struct collect *collect, const InetSkEntry *sk)
+{
+	struct inet_known *known = known_of(collect);
+
+	if (!sk->n_src_addr || !sk->n_dst_addr || !sk->dst_port)
+		return;
+	known->refused = arena_grow(collect->arena, known->refused, known->n_refused,
+				    sizeof *known->refused);
+	known->refused[known->n_refused++] = sk;
+}
+
+static bool is_peer_refused(const struct inet_known *known, const InetSkEntry *sk)
+{
+	for (size_t i = 0; i < known->n_refused; i++)
+		if (known->refused[i]->proto == sk->proto &&
+		    known->refused[i]->ns_id == sk->ns_id && inet_ends_meet(known->refused[i], sk))
+			return true;
+	return false;
+}
+
 int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err)
 {
 	struct collect *collect = file->target->collect;
@@ -359,11 +389,12 @@ int inet_collect(const struct open_file *file, FileEntry *entry, struct error *e
 	sk->has_ns_id = net.id != 0;
 	sk->ns_id = net.id;
 	entry->isk = sk;
-	if (inet_run_in_net(net.fd, collect_there, &it, file->what, err))
+	if (inet_run_in_net(net.fd, collect_there, &it, file->what, err)) {
+		if (error_is_refusal(err->name))
+			note_refused(collect, sk);
 		return -1;
-	void **state = collect_state(collect, &inet_socket_kind);
-	struct inet_known *known = *state ? *state : arena_new(collect->arena, struct inet_known);
-	*state = known;
+	}
+	struct inet_known *known = known_of(collect);
 	known->sockets =
 		arena_grow(collect->arena, known->sockets, known->count, sizeof *known->sockets);
 	known->sockets[known->count++] = (struct known_inet){ .sk = sk,
@@ -422,7 +453,8 @@ static int complete_connection(struct collect *collect, struct inet_known *known
 {
 	const struct tcp_wishes *wishes = tcp_wishes(collect);
 
-	if (!inet_is_stream(end->sk) || inet_ends_has_other(all, end->sk))
+	if (!inet_is_stream(end->sk) || inet_ends_has_other(all, end->sk) ||
+	    is_peer_refused(known, end->sk))
 		return 0;
 	struct tcp_question peer;
 	if (ask_for_peer(end, &peer, err))

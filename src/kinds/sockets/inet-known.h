@@ -21,6 +21,8 @@ struct known_inet {
 struct inet_known {
 	struct known_inet *sockets;
 	size_t count;
+	const InetSkEntry **refused; /* of the tree none the less */
+	size_t n_refused;
 	struct tcp_lock lock;
 };
 

@@ -9,9 +9,11 @@
 #include "scenario.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/uio.h>
@@ -19,8 +21,10 @@
 #include <unistd.h>
 
 static uint32_t started;
-static int listener, busy_listener, caller, late_caller;
-static int read_ends[6][2], full_ends[4][2];
+enum { READERS = 7, IN_VAIN = 5, WRITERS = 7 };
+
+static int listener, busy_listener, caller, late_caller, file, pipe_ends[2];
+static int read_ends[READERS][2], full_ends[WRITERS][2];
 
 static ssize_t by_read(void)
 {
@@ -87,6 +91,31 @@ static ssize_t by_sendmmsg(void)
 	return sendmmsg(full_ends[3][0], &message, 1, 0);
 }
 
+static ssize_t by_preadv2(void)
+{
+	char byte;
+	const struct iovec part = { &byte, 1 };
+
+	return preadv2(read_ends[6][0], &part, 1, -1, 0);
+}
+
+static ssize_t by_pwritev2(void)
+{
+	const struct iovec part = { "w", 1 };
+
+	return pwritev2(full_ends[4][0], &part, 1, -1, 0);
+}
+
+static ssize_t by_sendfile(void)
+{
+	return sendfile(full_ends[5][0], file, NULL, 1);
+}
+
+static ssize_t by_splice(void)
+{
+	return splice(pipe_ends[0], NULL, full_ends[6][0], NULL, 1, 0);
+}
+
 static ssize_t by_accept(void)
 {
 	return accept(listener, NULL, NULL) >= 0;
@@ -103,7 +132,7 @@ static ssize_t by_connect(void)
 static ssize_t in_vain(void)
 {
 	char byte;
-	ssize_t got = recv(read_ends[5][0], &byte, 1, 0);
+	ssize_t got = recv(read_ends[IN_VAIN][0], &byte, 1, 0);
 
 	return got < 0 && errno == EAGAIN;
 }
@@ -116,6 +145,8 @@ static const struct waiter {
 	{ by_recvmsg, "recvmsg" }, { by_recvmmsg, "recvmmsg" }, { by_write, "write" },
 	{ by_writev, "writev" },   { by_send, "send" },		{ by_sendmmsg, "sendmmsg" },
 	{ by_accept, "accept" },   { by_connect, "connect" },	{ in_vain, "recv of nothing" },
+	{ by_preadv2, "preadv2" }, { by_pwritev2, "pwritev2" }, { by_sendfile, "sendfile" },
+	{ by_splice, "splice" },
 };
 
 enum { WAITERS = sizeof waiters / sizeof waiters[0] };
@@ -151,11 +182,15 @@ static void set_up(void)
 {
 	int patient = 30 * scenario_patience();
 
-	for (size_t i = 0; i < 6; i++) {
+	for (size_t i = 0; i < READERS; i++) {
 		scenario_need(!socketpair(AF_UNIX, SOCK_STREAM, 0, read_ends[i]), "socketpair");
-		set_timeout(read_ends[i][0], SO_RCVTIMEO, i < 5 ? patient : 2);
+		set_timeout(read_ends[i][0], SO_RCVTIMEO, i != IN_VAIN ? patient : 2);
 	}
-	for (size_t i = 0; i < 4; i++) {
+	file = open("file", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	scenario_need(file >= 0 && pwrite(file, "w", 1, 0) == 1 && pipe(pipe_ends) == 0 &&
+			      write(pipe_ends[1], "w", 1) == 1,
+		      "file and pipe");
+	for (size_t i = 0; i < WRITERS; i++) {
 		scenario_need(!socketpair(AF_UNIX, SOCK_DGRAM, 0, full_ends[i]), "socketpair");
 		while (send(full_ends[i][0], "f", 1, MSG_DONTWAIT) > 0)
 			;
@@ -176,9 +211,10 @@ static void serve(void)
 {
 	char byte;
 
-	for (size_t i = 0; i < 5; i++)
-		scenario_check(write(read_ends[i][1], "r", 1) == 1, "write: errno %d", errno);
-	for (size_t i = 0; i < 4; i++)
+	for (size_t i = 0; i < READERS; i++)
+		scenario_check(i == IN_VAIN || write(read_ends[i][1], "r", 1) == 1,
+			       "write: errno %d", errno);
+	for (size_t i = 0; i < WRITERS; i++)
 		while (recv(full_ends[i][1], &byte, 1, MSG_DONTWAIT) > 0)
 			;
 	int client = socket(AF_UNIX, SOCK_STREAM, 0);

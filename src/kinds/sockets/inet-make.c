@@ -43,8 +43,12 @@ struct inet_world {
 	size_t n_ends;
 	struct tcp_outsider *outsiders; /* of connections whose other end is not in the tree */
 	size_t n_outsiders;
-	bool goes_on; /* nothing is in repair mode any more */
+	bool goes_on;	   /* nothing is in repair mode any more */
+	unsigned patience; /* how many pauses there may be for answers, in all */
 };
+
+/* Together longer than an answer may take (TCP_DELACK_MAX). */
+enum { ANSWER_PAUSES = 100, ANSWER_PAUSE_MICROSECONDS = 2500 };
 
 static int fail_make(const InetSkEntry *sk, const char *what, struct error *err)
 {
@@ -448,6 +452,36 @@ static int finish(struct file_opener *opener, struct inet_end *end, struct error
 	return end->has_options ? 0 : apply_options(sk, fd, err);
 }
 
+static bool delays_answers(const InetSkEntry *sk)
+{
+	for (size_t i = 0; i < sk->n_options; i++)
+		if (sk->options[i]->level == IPPROTO_TCP && sk->options[i]->option == TCP_QUICKACK)
+			return !sk->options[i]->value;
+	return false;
+}
+
+/*
+ * The answer to the end of the other side is sent when its time has come, 40 to 200 ms later, and
+ * that ends the mode (tcp_delack_timer_handler): it is set after it. No call sends it before, as
+ * long as nobody has read the end.
+ */
+static int wait_for_answer(struct inet_world *world, const struct inet_end *end, int fd,
+			   struct error *err)
+{
+	int at_once = 0, later = 0;
+	socklen_t length = sizeof at_once;
+
+	for (; !at_once && world->patience; world->patience--) {
+		if (getsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &at_once, &length) < 0)
+			return fail_make(end->sk, "read TCP_QUICKACK", err);
+		if (!at_once)
+			usleep(ANSWER_PAUSE_MICROSECONDS);
+	}
+	if (setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &later, sizeof later) < 0)
+		return fail_make(end->sk, "set TCP_QUICKACK", err);
+	return 0;
+}
+
 /* All connections at once: what one side says next, the other has to be ready for. */
 static int go_on(struct file_opener *opener, struct inet_world *world, struct error *err)
 {
@@ -456,6 +490,12 @@ static int go_on(struct file_opener *opener, struct inet_world *world, struct er
 			return -1;
 	for (size_t i = 0; i < world->n_ends; i++)
 		if (do_step(opener, &world->ends[i], finish, err))
+			return -1;
+	for (size_t i = 0; i < world->n_ends; i++)
+		if (inet_is_stream(world->ends[i].sk) && !world->ends[i].is_closed &&
+		    world->ends[i].sk->state == TCP_CLOSE_WAIT &&
+		    delays_answers(world->ends[i].sk) &&
+		    wait_for_answer(world, &world->ends[i], fd_of(opener, &world->ends[i]), err))
 			return -1;
 	return 0;
 }
@@ -469,6 +509,7 @@ int inet_connect(struct file_opener *opener, const FileEntry *entry, int fd, str
 	if (world->goes_on)
 		return 0;
 	world->goes_on = true;
+	world->patience = ANSWER_PAUSES;
 	return go_on(opener, world, err);
 }
 

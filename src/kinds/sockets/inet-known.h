@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a dump knows of inet sockets until all are known; for inet-collect.c and inet-backlog.c. */
+/*
+ * What a dump knows of inet sockets until all are known; for inet-collect.c, inet-streams.c and
+ * inet-backlog.c.
+ */
 #ifndef NESTOR_KINDS_SOCKETS_INET_KNOWN_H
 #define NESTOR_KINDS_SOCKETS_INET_KNOWN_H
 
@@ -26,6 +29,9 @@ struct inet_known {
 	struct tcp_lock lock;
 };
 
+struct inet_known *inet_known_of(struct collect *collect);
+/* What the caller has said of connections; never NULL. */
+const struct tcp_wishes *inet_wishes(const struct collect *collect);
 /* In the namespace (-1: ours), whose failure to be entered is told here. */
 int inet_run_in_net(int net, int (*work)(void *), void *data, const char *what, struct error *err);
 

@@ -210,6 +210,7 @@ int tcp_see_end(struct file_opener *opener, const InetSkEntry *sk, int fd, struc
 
 /* inet-collect.c */
 int inet_collect(const struct open_file *file, FileEntry *entry, struct error *err);
+/* inet-streams.c: when all are known */
 int inet_complete(struct collect *collect, struct error *err);
 int inet_before_end(struct collect *collect, struct error *err);
 int inet_at_end(struct collect *collect, struct error *err);

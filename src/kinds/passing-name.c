@@ -20,6 +20,8 @@
 #define RENAME_NOREPLACE (1U << 0)
 #endif
 
+enum { NEW_MODE = 0700 };
+
 struct passing_name {
 	struct undo_entry undo; /* the first member */
 	int dir_fd;
@@ -29,16 +31,28 @@ struct passing_name {
 	bool gone;	/* but these times are still to be set: */
 	struct timespec times[2];
 	bool own; /* nobody else gives such a name; else: */
+	bool known;
 	dev_t device;
 	ino_t inode;
 };
+
+/* As it is made: nobody else makes one for us, and what is in it would keep it. */
+static bool is_new_directory(const struct stat *found)
+{
+	return S_ISDIR(found->st_mode) && (found->st_mode & 07777) == NEW_MODE &&
+	       found->st_uid == geteuid();
+}
 
 static bool is_ours(const struct passing_name *name)
 {
 	struct stat found;
 
-	return name->own || (fstatat(name->dir_fd, name->name, &found, AT_SYMLINK_NOFOLLOW) == 0 &&
-			     found.st_dev == name->device && found.st_ino == name->inode);
+	if (name->own)
+		return true;
+	if (fstatat(name->dir_fd, name->name, &found, AT_SYMLINK_NOFOLLOW))
+		return false;
+	return name->known ? found.st_dev == name->device && found.st_ino == name->inode
+			   : is_new_directory(&found);
 }
 
 /* It may be gone, and its directory not have its times yet. */
@@ -62,25 +76,32 @@ static void take_back(const struct undo_entry *entry)
 		close(name->dir_fd);
 }
 
+/* Whole before it is in the list, which somebody else may work off from then on. */
+static struct passing_name *record(struct file_opener *opener, const struct passing_name *like)
+{
+	struct passing_name *passing = arena_new(opener->arena, struct passing_name);
+
+	*passing = *like;
+	passing->undo.undo = take_back;
+	passing->name = arena_string(opener->arena, like->name);
+	undo_add(opener->undo, &passing->undo);
+	return passing;
+}
+
 static struct passing_name *add(struct file_opener *opener, int dir_fd, const char *name, int fd,
 				bool directory)
 {
-	struct passing_name *passing = arena_new(opener->arena, struct passing_name);
 	struct stat found = { 0 };
 
 	if (fd >= 0 && fstat(fd, &found) < 0)
 		return NULL;
-	*passing = (struct passing_name){
-		.undo.undo = take_back,
-		.dir_fd = dir_fd,
-		.name = arena_string(opener->arena, name),
-		.directory = directory,
-		.own = fd < 0,
-		.device = found.st_dev,
-		.inode = found.st_ino,
-	};
-	undo_add(opener->undo, &passing->undo);
-	return passing;
+	return record(opener, &(struct passing_name){ .dir_fd = dir_fd,
+						      .name = name,
+						      .directory = directory,
+						      .own = fd < 0,
+						      .known = true,
+						      .device = found.st_dev,
+						      .inode = found.st_ino });
 }
 
 /* One of our own, which is free. */
@@ -160,16 +181,24 @@ static struct passing_name *rename_own(struct file_opener *opener, struct passin
 static struct passing_name *make_directory(struct file_opener *opener, int dir_fd, const char *name,
 					   int *ret_fd)
 {
-	if (names_mkdir(dir_fd, name, 0700) < 0)
-		return NULL;
+	struct passing_name *made =
+		record(opener,
+		       &(struct passing_name){ .dir_fd = dir_fd, .name = name, .directory = true });
+	struct stat found;
+
+	if (names_mkdir(dir_fd, name, NEW_MODE) < 0)
+		return give_up(made);
 	autoclose int fd = openat(dir_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct passing_name *made = fd < 0 ? NULL : add(opener, dir_fd, name, fd, true);
-	int failure = errno;
-	if (made)
-		*ret_fd = take_fd(&fd);
-	else
-		unlinkat(dir_fd, name, AT_REMOVEDIR);
-	errno = failure;
+	if (fd < 0 || fstat(fd, &found) < 0)
+		return remove_own(made);
+	/* Whoever may write there may have put another one in its place. */
+	errno = ESTALE;
+	if (!is_new_directory(&found))
+		return give_up(made);
+	made->device = found.st_dev;
+	made->inode = found.st_ino;
+	made->known = true;
+	*ret_fd = take_fd(&fd);
 	return made;
 }
 
@@ -197,7 +226,7 @@ struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, c
 	if (names_times(dir_fd, times) < 0)
 		return NULL;
 	struct passing_name *own = add_own(opener, dir_fd, true);
-	if (!own || names_mkdir(dir_fd, own->name, 0700) < 0)
+	if (!own || names_mkdir(dir_fd, own->name, NEW_MODE) < 0)
 		return own ? give_up(own) : NULL;
 	return keep_times(dir_fd, times, find_way(opener, own, name, ret_fd));
 }

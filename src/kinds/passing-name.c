@@ -30,17 +30,21 @@ struct passing_name {
 	bool keeps_dir; /* dir_fd is its own */
 	bool gone;	/* but these times are still to be set: */
 	struct timespec times[2];
-	bool own; /* nobody else gives such a name; else: */
-	bool known;
+	bool own;    /* nobody else gives such a name; else: */
+	bool known;  /* by these, else by its owner: */
+	uid_t owner; /* as what we make there has it */
 	dev_t device;
 	ino_t inode;
 };
 
-/* As it is made: nobody else makes one for us, and what is in it would keep it. */
-static bool is_new_directory(const struct stat *found)
+/*
+ * As it is made: nobody else makes one for us, and what is in it would keep it. Its group's bit may
+ * be that of the directory it is in (S_ISGID).
+ */
+static bool is_new_directory(const struct stat *found, uid_t owner)
 {
-	return S_ISDIR(found->st_mode) && (found->st_mode & 07777) == NEW_MODE &&
-	       found->st_uid == geteuid();
+	return S_ISDIR(found->st_mode) && (found->st_mode & 07777 & ~S_ISGID) == NEW_MODE &&
+	       found->st_uid == owner;
 }
 
 static bool is_ours(const struct passing_name *name)
@@ -52,7 +56,7 @@ static bool is_ours(const struct passing_name *name)
 	if (fstatat(name->dir_fd, name->name, &found, AT_SYMLINK_NOFOLLOW))
 		return false;
 	return name->known ? found.st_dev == name->device && found.st_ino == name->inode
-			   : is_new_directory(&found);
+			   : is_new_directory(&found, name->owner);
 }
 
 /* It may be gone, and its directory not have its times yet. */
@@ -179,11 +183,12 @@ static struct passing_name *rename_own(struct file_opener *opener, struct passin
 
 /* An overlay whose layers have no extended attributes renames no directory (EXDEV). */
 static struct passing_name *make_directory(struct file_opener *opener, int dir_fd, const char *name,
-					   int *ret_fd)
+					   uid_t owner, int *ret_fd)
 {
 	struct passing_name *made =
 		record(opener,
-		       &(struct passing_name){ .dir_fd = dir_fd, .name = name, .directory = true });
+		       &(struct passing_name){
+			       .dir_fd = dir_fd, .name = name, .directory = true, .owner = owner });
 	struct stat found;
 
 	if (names_mkdir(dir_fd, name, NEW_MODE) < 0)
@@ -193,7 +198,7 @@ static struct passing_name *make_directory(struct file_opener *opener, int dir_f
 		return remove_own(made);
 	/* Whoever may write there may have put another one in its place. */
 	errno = ESTALE;
-	if (!is_new_directory(&found))
+	if (!is_new_directory(&found, owner))
 		return give_up(made);
 	made->device = found.st_dev;
 	made->inode = found.st_ino;
@@ -209,13 +214,16 @@ static struct passing_name *find_way(struct file_opener *opener, struct passing_
 	const int dir_fd = own->dir_fd;
 	autoclose int fd =
 		openat(dir_fd, own->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat made;
 
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &made) < 0)
 		return remove_own(own);
 	struct passing_name *passing = rename_own(opener, own, name, fd);
 	if (passing)
 		*ret_fd = take_fd(&fd);
-	return passing || errno != EXDEV ? passing : make_directory(opener, dir_fd, name, ret_fd);
+	return passing || errno != EXDEV
+		       ? passing
+		       : make_directory(opener, dir_fd, name, made.st_uid, ret_fd);
 }
 
 struct passing_name *passing_directory(struct file_opener *opener, int dir_fd, const char *name,

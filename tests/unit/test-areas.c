@@ -275,17 +275,16 @@ static size_t count_calls(const struct program *program, uint32_t nr)
 	return n;
 }
 
-/* What lies at a holder is fetched once for neighbours that map it, and given back behind them. */
-static void objects_are_borrowed_once(void **state)
+/* All areas show shared memory, which lies at a holder. */
+static void hold_objects(struct fixture *fixture, const uint64_t objects[MOST])
 {
-	struct fixture *fixture = *state;
-	static const uint64_t objects[MOST] = { 5, 5, 6 };
 	const struct snapshot nothing = { .arena = &fixture->arena };
 	static const struct kind_table no_kinds;
+	static uint64_t slots[2];
 	const struct plan_options options = { 0 };
 	struct error err = { 0 };
-	uint64_t slots[2] = { 0 };
 
+	memset(slots, 0, sizeof slots);
 	fixture->plan.kinds = &no_kinds;
 	fixture->plan.snapshot = &nothing;
 	assert_int_equal(sources_make(&fixture->plan, &options, &err), 0);
@@ -298,6 +297,14 @@ static void objects_are_borrowed_once(void **state)
 		area->flags = MAP_SHARED | MAP_ANONYMOUS;
 		area->shmid = objects[i];
 	}
+}
+
+/* What lies at a holder is fetched once for neighbours that map it, and given back behind them. */
+static void objects_are_borrowed_once(void **state)
+{
+	struct fixture *fixture = *state;
+
+	hold_objects(fixture, (const uint64_t[MOST]){ 5, 5, 6 });
 	assert_int_equal(plan_areas(fixture), ERR_NONE);
 	assert_int_equal(count_calls(fixture->program, SYS_mmap), MOST);
 	/* And the holder itself, each time. */
@@ -305,6 +312,33 @@ static void objects_are_borrowed_once(void **state)
 	assert_int_equal(count_calls(fixture->program, SYS_close), 2 * 2);
 	const struct op *last = &fixture->program->ops[fixture->program->n_ops - 1];
 	assert_int_equal(last->nr, SYS_close);
+}
+
+/* What lies behind the areas of a task is none of its, and no reason to keep one. */
+static void the_last_object_is_given_back(void **state)
+{
+	struct fixture *fixture = *state;
+
+	hold_objects(fixture, (const uint64_t[MOST]){ 5, 6, 6 });
+	fixture->mm.n_vmas = MOST - 1;
+	assert_int_equal(plan_areas(fixture), ERR_NONE);
+	assert_int_equal(count_calls(fixture->program, SYS_mmap), MOST - 1);
+	assert_int_equal(count_calls(fixture->program, SYS_close), 2 * 2);
+}
+
+/* A ring of aio is made in the place of what is mapped first, which advice would not outlive. */
+static void advice_waits_for_rings(void **state)
+{
+	struct fixture *fixture = *state;
+
+	add_area(fixture, START, START + PAGE)->madv = UINT64_C(1) << MADV_DONTFORK;
+	add_area(fixture, START + PAGE, START + 2 * PAGE)->madv = UINT64_C(1) << MADV_DONTFORK;
+	fixture->areas[1].status = VMA_AIO_RING;
+	assert_int_equal(plan_areas(fixture), ERR_NONE);
+	assert_int_equal(count_calls(fixture->program, SYS_madvise), 1);
+	for (size_t i = 0; i < fixture->program->n_ops; i++)
+		if (fixture->program->ops[i].nr == SYS_madvise)
+			assert_int_equal(fixture->program->ops[i].args[0], START);
 }
 
 /* Rings of aio have the protection that io_setup gives them, the others are not there. */
@@ -390,6 +424,8 @@ int main(void)
 		TEST(advice_is_given),
 		TEST(names_are_given),
 		TEST(objects_are_borrowed_once),
+		TEST(the_last_object_is_given_back),
+		TEST(advice_waits_for_rings),
 		TEST(what_is_not_mapped_is_left_alone),
 		TEST(shared_memory_has_its_size),
 		TEST(locks_to_come_are_checked),

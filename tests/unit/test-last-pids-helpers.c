@@ -140,6 +140,17 @@ static size_t count_levels(pid_t pid)
 	return count;
 }
 
+static pid_t find_helper(size_t depth, size_t level)
+{
+	/* The last of our children are the only ones with high numbers. */
+	for (pid_t pid = 32767; pid > 32000; pid--)
+		if (kill(pid, 0) == 0 &&
+		    count_levels(pid) == count_levels(getpid()) + depth - level)
+			return pid;
+	fail_msg("no helper at level %zu", level);
+	return 0;
+}
+
 static void check_killed_helper(size_t depth, size_t level)
 {
 	const uint32_t numbers[] = { 60, 70 };
@@ -148,14 +159,7 @@ static void check_killed_helper(size_t depth, size_t level)
 
 	nest_open(&nest, depth, 0);
 	struct last_pids *pids = nest_service(nest.fd);
-	/* The last of our children are the only ones with high numbers. */
-	pid_t helper = 0;
-	for (pid_t pid = 32767; pid > 32000 && !helper; pid--)
-		if (kill(pid, 0) == 0 &&
-		    count_levels(pid) == count_levels(getpid()) + depth - level)
-			helper = pid;
-	assert_true(helper > 0);
-	kill(helper, SIGKILL);
+	kill(find_helper(depth, level), SIGKILL);
 	snprintf(place, sizeof place, "level %zu", level);
 	service_refuses(pids, numbers, depth, ERR_TASK_DIED, place);
 	last_pids_close(pids);
@@ -169,6 +173,30 @@ static void killed_helpers_are_missed(void **state)
 	check_killed_helper(1, 0);
 	check_killed_helper(2, 0);
 	check_killed_helper(2, 1);
+}
+
+/* On a busy machine an answer takes its time; no more than 5 s. */
+static void slow_helpers_are_waited_for(void **state)
+{
+	(void)state;
+	nest_need_privileges();
+	const uint32_t numbers[] = { 60, 70 };
+	struct nest nest;
+
+	nest_open(&nest, 2, 0);
+	struct last_pids *pids = nest_service(nest.fd);
+	pid_t helper = find_helper(2, 0);
+	assert_int_equal(kill(helper, SIGSTOP), 0);
+	pid_t waker = fork();
+	if (waker == 0) {
+		usleep(200000);
+		_exit(kill(helper, SIGCONT) != 0);
+	}
+	service_set(pids, numbers, 2);
+	assert_int_equal(waitpid(waker, NULL, 0), waker);
+	assert_int_equal(last_pid_of(&nest, 3), 60);
+	last_pids_close(pids);
+	nest_close(&nest);
 }
 
 static void helpers_end_with_their_caller(void **state)
@@ -339,6 +367,7 @@ static int run_cases(void)
 		cmocka_unit_test(helpers_take_no_numbers),
 		cmocka_unit_test(without_privileges),
 		cmocka_unit_test(killed_helpers_are_missed),
+		cmocka_unit_test(slow_helpers_are_waited_for),
 		cmocka_unit_test(helpers_end_with_their_caller),
 		cmocka_unit_test(shortages_are_no_lack_of_rights),
 		cmocka_unit_test(who_cannot_be_made_is_told_why),

@@ -294,6 +294,38 @@ static void what_tasks_open_has_a_task_that_opens_it(void **state)
 	arena_done(&fixture.arena);
 }
 
+static int open_nothing(struct plan *plan, const struct task *task, struct program *program,
+			const FileEntry *entry, uint32_t number, struct error *err)
+{
+	(void)plan;
+	(void)task;
+	(void)program;
+	(void)number;
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open file %u", (unsigned)entry->id);
+}
+
+static void what_a_task_cannot_open_is_refused(void **state)
+{
+	struct kind_table late_table = fixture_table;
+	struct file_kind kind = late_file;
+	const struct file_kind *const unable_files[] = { &kind, NULL };
+	struct fixture fixture;
+
+	(void)state;
+	kind.plan_open = open_nothing;
+	late_table.files = unable_files;
+	fixture_begin(&fixture);
+	fixture_add_task(&fixture, 500, 0, 500);
+	fixture_add_file(&fixture, 1);
+	fixture_add_descriptor(&fixture, fixture.snapshot.tables[0], 3, 1, 0);
+	assert_int_equal(snapshot_index(&fixture.snapshot, &fixture.err), 0);
+	assert_int_equal(plan_make(&fixture.plan, &fixture.arena, &fixture.snapshot, &fixture_facts,
+				   &late_table, &fixture_options, &fixture.err),
+			 -1);
+	assert_int_equal(fixture.err.name, ERR_KERNEL_REFUSED);
+	arena_done(&fixture.arena);
+}
+
 /* Where all below is in use, it comes to its number by itself. */
 static void late_files_are_fetched_to_their_numbers(void **state)
 {
@@ -358,6 +390,7 @@ int main(void)
 		cmocka_unit_test(many_sources_are_fetched),
 		cmocka_unit_test(late_files_come_after_processes),
 		cmocka_unit_test(what_tasks_open_has_a_task_that_opens_it),
+		cmocka_unit_test(what_a_task_cannot_open_is_refused),
 		cmocka_unit_test(late_files_are_fetched_to_their_numbers),
 		cmocka_unit_test(borrowing_twice_fetches_once),
 	};

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * Who is told to have sent what waited in a unix socket, where no task of the tree can be asked;
- * and records of who waits to be accepted.
+ * records of who waits to be accepted; and
+ * descriptors in what waits, which a dump receives.
  */
 #include "base/arena.h"
+#include "collect/collect.h"
 #include "kinds/opener.h"
 #include "kinds/sockets/socket.h"
 #include "kinds/sockets/unix.h"
@@ -14,6 +16,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -329,6 +332,69 @@ static void marks_and_the_byte_are_sent_again(void **state)
 	arena_done(&arena);
 }
 
+/* ---- dump ---- */
+
+static void send_descriptor(int fd, int sent)
+{
+	union {
+		char room[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = { 0 };
+	struct iovec part = { (char[]){ "x" }, 1 };
+	struct msghdr header = { .msg_iov = &part,
+				 .msg_iovlen = 1,
+				 .msg_control = &control,
+				 .msg_controllen = sizeof control };
+	struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+
+	rights->cmsg_level = SOL_SOCKET;
+	rights->cmsg_type = SCM_RIGHTS;
+	rights->cmsg_len = CMSG_LEN(sizeof sent);
+	memcpy(CMSG_DATA(rights), &sent, sizeof sent);
+	assert_int_equal(sendmsg(fd, &header, 0), 1);
+}
+
+/* Collects what waits at a socket, where numbers of descriptors end so far above its own. */
+static enum error_name collect_with_room(int fd, rlim_t room)
+{
+	UnixSkEntry sk = UNIX_SK_ENTRY__INIT;
+	SkOptsEntry options = SK_OPTS_ENTRY__INIT;
+	struct arena arena;
+	struct rlimit before;
+	struct error err = { 0 };
+
+	arena_init(&arena);
+	struct snapshot snapshot = { .arena = &arena };
+	struct collect collect = { .arena = &arena, .snapshot = &snapshot };
+	struct target target = { .collect = &collect };
+	const struct open_file file = { .target = &target, .what = "a socket" };
+	sk.opts = &options;
+	sk.type = SOCK_STREAM;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	const struct rlimit limit = { (rlim_t)fd + room, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	int result = unix_queue_collect(&file, fd, &sk, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	collect_files_done(&collect);
+	arena_done(&arena);
+	assert_int_equal(result, err.name ? -1 : 0);
+	return err.name;
+}
+
+/* A dump wants more than what it receives, which stays open. */
+static void descriptors_on_their_way_leave_room(void **state)
+{
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	send_descriptor(pair[0], STDIN_FILENO);
+	assert_int_equal(collect_with_room(pair[1], 100), ERR_NONE);
+	assert_int_equal(collect_with_room(pair[1], 20), ERR_LIMIT_TOO_LOW);
+	close(pair[0]);
+	close(pair[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -337,6 +403,7 @@ int main(void)
 		cmocka_unit_test(senders_have_numbers_of_all_levels),
 		cmocka_unit_test(marks_and_the_byte_are_sent_again),
 		cmocka_unit_test(who_is_gone_waits_and_is_nothing_else),
+		cmocka_unit_test(descriptors_on_their_way_leave_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -192,6 +192,18 @@ static void ours_by_tar(void **state)
 	same_content(*state);
 }
 
+/* A header has room for a size of 8 GiB. */
+static void sizes_are_told_by_records(void **state)
+{
+	const struct places *places = *state;
+	char command[128];
+
+	make_own(places);
+	snprintf(command, sizeof command,
+		 "cd %s && gzip -dc archive | LC_ALL=C grep -aq '^9 size=4$'", places->path);
+	assert_int_equal(system(command), 0);
+}
+
 /* With a list that no file can have. */
 static void lists_that_are_none_are_refused(void **state)
 {
@@ -224,6 +236,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(in_that_of_posix, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ours, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ours_by_tar, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(sizes_are_told_by_records, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(lists_that_are_none_are_refused, set_up, tear_down),
 	};
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What a new cgroup gets before anybody comes; the files of a directory stand for those of one. */
+/*
+ * What a new cgroup gets before anybody comes; the files of a directory stand for those of one. And
+ * which directory stands for a hierarchy (--cgroup-yard).
+ */
 #include "kinds/cgroups/cgroups.h"
 
 #include "base/arena.h"
@@ -14,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -188,6 +192,51 @@ static void no_limit_wants_no_file(void **state)
 	assert_int_equal(give(f, "cpu.max", "1000 1000", 0), 0);
 }
 
+/* ---- hierarchies ---- */
+
+/* Its name in the directory that stands for all of them, or "". */
+static const char *in_yard(struct fixture *f, const char *name)
+{
+	static char there[128];
+	char path[64];
+	int fd = cgroup_hierarchy_open(&f->arena, f->path, name);
+
+	there[0] = '\0';
+	if (fd < 0) {
+		assert_int_equal(errno, ENOENT);
+		return there;
+	}
+	snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+	ssize_t length = readlink(path, there, sizeof there - 1);
+	assert_true(length > 0);
+	there[length] = '\0';
+	close(fd);
+	return strrchr(there, '/') + 1;
+}
+
+/* Controllers in any order, and no others. */
+static void yards_have_directories_for_all(void **state)
+{
+	static const char *const names[] = { "cpuacct,cpu", "a,bb,ccc", "cpuset", "systemd",
+					     "unified" };
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		assert_int_equal(mkdirat(f->fd, names[i], 0700), 0);
+	assert_string_equal(in_yard(f, "cpu,cpuacct"), "cpuacct,cpu");
+	assert_string_equal(in_yard(f, "cpuacct,cpu"), "cpuacct,cpu");
+	assert_string_equal(in_yard(f, "ccc,bb,a"), "a,bb,ccc");
+	assert_string_equal(in_yard(f, "bb,a,ccc"), "a,bb,ccc");
+	assert_string_equal(in_yard(f, "cpuset"), "cpuset");
+	assert_string_equal(in_yard(f, "name=systemd"), "systemd");
+	assert_string_equal(in_yard(f, ""), "unified");
+	assert_string_equal(in_yard(f, "cpu"), "");
+	assert_string_equal(in_yard(f, "cpu,cpuacc"), "");
+	assert_string_equal(in_yard(f, "a,bb"), "");
+	assert_string_equal(in_yard(f, "a,bb,ccd"), "");
+	assert_string_equal(in_yard(f, "memory"), "");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -196,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(only_threaded_is_written, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(what_is_so_is_not_written, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(no_limit_wants_no_file, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(yards_have_directories_for_all, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

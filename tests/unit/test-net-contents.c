@@ -27,11 +27,10 @@
 
 #include <cmocka.h>
 
-static ProtobufCBinaryData new_pair(struct one_namespace *fixture, int index, int other)
+/* One of a pair ("veth"), or above another one ("vlan"). */
+static ProtobufCBinaryData new_link(struct arena *arena, const char *name, int index, int other)
 {
-	static const uint8_t veth[] = {
-		5 + 4, 0, IFLA_INFO_KIND, 0, 'v', 'e', 't', 'h', 0, 0, 0, 0
-	};
+	uint8_t kind[] = { 5 + 4, 0, IFLA_INFO_KIND, 0, 'k', 'i', 'n', 'd', 0, 0, 0, 0 };
 	struct {
 		struct ifinfomsg info;
 		struct rtattr name;
@@ -41,18 +40,18 @@ static ProtobufCBinaryData new_pair(struct one_namespace *fixture, int index, in
 		struct rtattr netnsid;
 		int32_t number;
 		struct rtattr kind;
-		uint8_t nested[sizeof veth];
+		uint8_t nested[sizeof kind];
 	} message = { .info.ifi_index = index,
 		      .name = { RTA_LENGTH(4), IFLA_IFNAME },
 		      .text = "ve0",
 		      .link = { RTA_LENGTH(4), IFLA_LINK },
 		      .other = other,
 		      .netnsid = { RTA_LENGTH(4), IFLA_LINK_NETNSID },
-		      .kind = { RTA_LENGTH(sizeof veth), IFLA_LINKINFO } };
+		      .kind = { RTA_LENGTH(sizeof kind), IFLA_LINKINFO } };
 
-	memcpy(message.nested, veth, sizeof veth);
-	return (ProtobufCBinaryData){ sizeof message,
-				      arena_copy(&fixture->arena, &message, sizeof message) };
+	memcpy(kind + 4, name, 4);
+	memcpy(message.nested, kind, sizeof kind);
+	return (ProtobufCBinaryData){ sizeof message, arena_copy(arena, &message, sizeof message) };
 }
 
 /* Two namespaces with an end each; what the second one says of the first may be wrong. */
@@ -68,8 +67,8 @@ static enum error_name check_pair(int back_index, uint32_t back_id, uint32_t end
 	*other = *fixture.entry;
 	other->id = TREE_UTS + 1;
 	snapshot_add_namespace(&fixture.snapshot, other);
-	links[0] = new_pair(&fixture, 2, 3);
-	links[1] = new_pair(&fixture, 3, back_index);
+	links[0] = new_link(&fixture.arena, "veth", 2, 3);
+	links[1] = new_link(&fixture.arena, "veth", 3, back_index);
 	for (size_t i = 0; i < 2; i++) {
 		peers[i].ifindex = 2 + (uint32_t)i;
 		peers[i].has_ns_id = true;
@@ -93,6 +92,43 @@ static void test_interfaces_of_two(void **state)
 	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS), ERR_IMAGE_INVALID);
 	assert_int_equal(check_pair(2, TREE_UTS, TREE_UTS + 2), ERR_IMAGE_INVALID);
 	assert_int_equal(check_pair(2, TREE_UTS, OWN_UTS), ERR_IMAGE_INVALID);
+}
+
+/* Does a namespace with one interface, 2, stand on another one, of this id? */
+static bool stands_on(const char *kind, const NetPeer *peer, uint32_t id)
+{
+	NetnsContents contents = NETNS_CONTENTS__INIT;
+	NsEntry entry = NS_ENTRY__INIT;
+	NetPeer *peers[] = { (NetPeer *)(uintptr_t)peer };
+	struct arena arena;
+
+	arena_init(&arena);
+	ProtobufCBinaryData link = new_link(&arena, kind, 2, 3);
+	const struct namespace from = { .entry = &entry }, other = { .id = id };
+	assert_false(peers_stand_on(&from, &other));
+	entry.net = &contents;
+	contents.links = &link;
+	contents.peers = peers;
+	contents.n_links = contents.n_peers = 1;
+	bool stands = peers_stand_on(&from, &other);
+	arena_done(&arena);
+	return stands;
+}
+
+static void test_interfaces_above_others(void **state)
+{
+	NetPeer peer = NET_PEER__INIT;
+
+	(void)state;
+	peer.ifindex = 2;
+	peer.ns_id = TREE_UTS;
+	assert_false(stands_on("vlan", &peer, TREE_UTS));
+	peer.has_ns_id = true;
+	assert_true(stands_on("vlan", &peer, TREE_UTS));
+	assert_false(stands_on("veth", &peer, TREE_UTS));
+	assert_false(stands_on("vlan", &peer, TREE_UTS + 1));
+	peer.ifindex = 3;
+	assert_false(stands_on("vlan", &peer, TREE_UTS));
 }
 
 static enum error_name check_filter(uint32_t type, size_t size)
@@ -410,6 +446,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_interfaces_of_two),
+		cmocka_unit_test(test_interfaces_above_others),
 		cmocka_unit_test(test_packet_filters),
 		cmocka_unit_test(test_ipsets),
 		cmocka_unit_test(test_older_packet_filters),

@@ -397,6 +397,42 @@ static void statmount_is_mountinfo(void **state)
 		fail_msg("%s is not the same", wrong);
 }
 
+/* Of several that are mounted and hung up each has the name that was found for it. */
+static void terminals_have_their_own_names(void **state)
+{
+	static const struct {
+		uint32_t device;
+		uint64_t inode;
+		const char *number, *name;
+	} known[] = {
+		{ 5, 10, "3", "7" }, { 5, 10, "4", "8" }, { 5, 11, "3", "9" }, { 6, 10, "3", "10" }
+	};
+	enum { COUNT = sizeof known / sizeof *known };
+	MntEntry mounts[COUNT + 1];
+	MntOriginEntry origins[COUNT + 1];
+	struct made_terminal terminals[COUNT];
+	const struct made_superblocks made = { .terminals = terminals, .n_terminals = COUNT };
+
+	(void)state;
+	for (size_t i = 0; i <= COUNT; i++) {
+		const size_t k = i % COUNT;
+		mounts[i] = (MntEntry)MNT_ENTRY__INIT;
+		origins[i] = (MntOriginEntry)MNT_ORIGIN_ENTRY__INIT;
+		mounts[i].root_dev = known[k].device;
+		mounts[i].carried_as = (char *)(uintptr_t)known[k].number;
+		mounts[i].origin = &origins[i];
+		origins[i].inode = known[k].inode;
+		if (i < COUNT)
+			terminals[i] = (struct made_terminal){ &mounts[i], known[i].name, -1 };
+	}
+	for (size_t i = 0; i < COUNT; i++)
+		assert_string_equal(mount_terminal_name(&made, &mounts[i]), known[i].name);
+	/* Another mount of the first; and one of a terminal that was not made. */
+	assert_string_equal(mount_terminal_name(&made, &mounts[COUNT]), "7");
+	origins[COUNT].inode = 12;
+	assert_string_equal(mount_terminal_name(&made, &mounts[COUNT]), "3");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -412,6 +448,7 @@ int main(void)
 		TEST(paths_are_plain),
 		TEST(clusters_are_copied_for_the_owner),
 		TEST(masters_come_before_slaves),
+		TEST(terminals_have_their_own_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -181,6 +181,9 @@ static void other_paths_are_tried(void **state)
 	static const int shortages[] = { ENOMEM, EMFILE, ENFILE, EIO, ENOSPC };
 
 	(void)state;
+	/* That in a devpts is nobody's (mode 0). */
+	if (geteuid())
+		skip();
 	for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++)
 		if (is_told(nowhere[i]))
 			fail_msg("%s", strerror(nowhere[i]));

@@ -29,6 +29,7 @@
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/shm.h>
 #include <sys/signalfd.h>
@@ -50,6 +51,12 @@
  * there are before it is never the same.)
  */
 enum { DEPTH = 24, MOST_PLACES = 4096, LOOKS = 8 };
+/* With a sanitizer a look takes three times as long, and every second place has to do. */
+#ifdef __SANITIZE_ADDRESS__
+enum { STEP = 2 };
+#else
+enum { STEP = 1 };
+#endif
 static struct place {
 	uint64_t sum; /* of the addresses that lead there; 0: nobody has been here */
 	long nr;
@@ -308,6 +315,19 @@ static void hold_memory(void)
 	mmap(NULL, 8192, PROT_READ, MAP_PRIVATE, open("/proc/self/exe", O_RDONLY), 0);
 }
 
+/* An overlay, of which nobody has the layers mounted any more: the kernel's memory tells them. */
+static void hold_mounts(void)
+{
+	mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL);
+	mount("tmpfs", "/tmp", "tmpfs", 0, NULL);
+	mkdir("/tmp/lower", 0700);
+	mkdir("/tmp/upper", 0700);
+	mkdir("/tmp/work", 0700);
+	mount("overlay", "/var/tmp", "overlay", 0,
+	      "lowerdir=/tmp/lower,upperdir=/tmp/upper,workdir=/tmp/work");
+	umount2("/tmp", MNT_DETACH);
+}
+
 /* It has a child that sleeps, and one that is a zombie. */
 static void be_tree(int ready)
 {
@@ -316,6 +336,7 @@ static void be_tree(int ready)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	setsid();
 	unshare(CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNS);
+	hold_mounts();
 	hold_files();
 	hold_memory();
 	pthread_create(&thread, NULL, sleep_on, NULL);
@@ -379,6 +400,9 @@ static void sum_up(const struct snapshot *snapshot, struct seen *seen)
 		seen->n_descriptors += snapshot->tables[i]->n_descriptors;
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		seen->sum = sum_of(&snapshot->tasks[i].core->base, seen->sum);
+	for (size_t i = 0; i < IMAGE_KINDS; i++)
+		seen->sum =
+			(seen->sum ^ snapshot_records(snapshot, (enum image_kind)i)->count) * 31;
 	/* Files may be found in another way. */
 	seen->sum = (seen->sum ^ seen->n_descriptors << 32 ^ snapshot->n_files) * 31;
 }
@@ -420,8 +444,8 @@ static bool is_right(const struct seen *seen, const struct seen *whole)
 
 	if (told || seen->result < 0)
 		return told && seen->result < 0;
-	/* What was refused is left out. */
-	return seen->n_refused > whole->n_refused || seen->sum == whole->sum;
+	/* Nor is anything refused for it, as something that it is not. */
+	return seen->n_refused == whole->n_refused && seen->sum == whole->sum;
 }
 
 /*
@@ -438,7 +462,7 @@ static size_t fail_each(pid_t root, const struct facts *facts, struct place *fou
 
 	while (i < 0 || found[i].sum) {
 		const bool fails = i >= 0 && looks % 2 == 0;
-		const int error = errors[i & 1];
+		const int error = errors[i / STEP & 1];
 
 		places = i == -1 ? found : NULL;
 		const struct seen seen = look(root, facts, fails ? &found[i] : NULL, error);
@@ -456,12 +480,12 @@ static size_t fail_each(pid_t root, const struct facts *facts, struct place *fou
 				      seen.err.name ? seen.err.text : "and another tree");
 		wrong += !right;
 		looks = 0;
-		i++;
+		i += i < 0 ? 1 : STEP;
 	}
 	if (whole.result)
 		fail_msg("%s", whole.err.text);
 	assert_true(i > 100 && whole.n_tasks == 3 && whole.n_descriptors > 50);
-	assert_true(n_missed < (size_t)i / 10);
+	assert_true(n_missed < (size_t)(i / STEP) / 10);
 	return wrong;
 }
 

@@ -368,6 +368,7 @@ static inline void **opener_state(struct file_opener *opener, const void *owner)
  *   stands_on (pure) and after that one
  *   join     makes what is shared, in the coordinator, with our rights; all namespaces are there
  *   join_late the same right before it is filled, when those are that it stands on
+ *   finish   the same as fill, once all that are joined are filled
  *   made     of one that a tree_kind has made for itself: a descriptor of it, borrowed; else -1
  *   fill_made the same as fill, of one that a task of the tree has made for its children and that
  *	      nobody is in, in the coordinator: by the pid of the task, and a descriptor
@@ -412,6 +413,7 @@ struct namespace_kind {
 		    struct error *err);
 	int (*join_late)(struct file_opener *opener, const struct namespace *namespace_,
 			 struct error *err);
+	int (*finish)(const struct namespace *namespace_, struct error *err);
 	int (*made)(const struct file_opener *opener, const struct namespace *namespace_);
 	int (*fill_made)(const struct namespace *namespace_, pid_t maker, int fd,
 			 struct error *err);

@@ -171,6 +171,9 @@ static void add_joined(struct plan *plan)
 	for (size_t i = 0; i < n; i++)
 		if (waiting[i])
 			add(plan, ACTION_FILL_NAMESPACE)->plain = list[i];
+	for (size_t i = 0; plan->kinds && i < n; i++)
+		if (is_joined(plan, list[i]) && plan->kinds->namespaces[list[i]->type]->finish)
+			add(plan, ACTION_FINISH_NAMESPACE)->plain = list[i];
 }
 
 static void add_preparations(struct plan *plan)
@@ -461,6 +464,7 @@ static const struct {
 	[ACTION_MAKE_NAMESPACE] = { "make namespace", say_namespace },
 	[ACTION_JOIN_NAMESPACE] = { "join to others namespace", say_namespace },
 	[ACTION_FILL_NAMESPACE] = { "fill namespace", say_namespace },
+	[ACTION_FINISH_NAMESPACE] = { "finish namespace", say_namespace },
 	[ACTION_MAKE_MOUNTS] = { "make mount namespaces", say_mounts },
 	[ACTION_OPEN] = { "open", say_source },
 	[ACTION_HOLD] = { "hold", say_holder },

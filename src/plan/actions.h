@@ -30,6 +30,7 @@ enum action_kind {
 	ACTION_MAKE_NAMESPACE,	    /* plain, in its owner, filled by its kind */
 	ACTION_JOIN_NAMESPACE,	    /* plain, to others, all of which are made */
 	ACTION_FILL_NAMESPACE,	    /* plain, one that was joined to others before */
+	ACTION_FINISH_NAMESPACE,    /* plain, when all that are joined are filled */
 	ACTION_MAKE_MOUNTS,	    /* all mount namespaces */
 	ACTION_CONNECT,		    /* source, with others that are open now */
 	ACTION_HOLD,  /* holder (count): a process keeps what has been opened for it */

@@ -43,6 +43,11 @@ static int fill_namespace(struct run *run, const struct action *action, struct e
 	return run_fill_namespace(run, action->plain, err);
 }
 
+static int finish_namespace(struct run *run, const struct action *action, struct error *err)
+{
+	return run_finish_namespace(run, action->plain, err);
+}
+
 static int make_mounts(struct run *run, const struct action *action, struct error *err)
 {
 	(void)action;
@@ -194,6 +199,7 @@ static int (*const doings[ACTION_KINDS])(struct run *run, const struct action *a
 	[ACTION_MAKE_NAMESPACE] = make_namespace,
 	[ACTION_JOIN_NAMESPACE] = join_namespace,
 	[ACTION_FILL_NAMESPACE] = fill_namespace,
+	[ACTION_FINISH_NAMESPACE] = finish_namespace,
 	[ACTION_MAKE_MOUNTS] = make_mounts,
 	[ACTION_OPEN] = open_source,
 	[ACTION_HOLD] = hold_sources,

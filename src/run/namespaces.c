@@ -189,10 +189,20 @@ static int fill_from_inside(struct visitor *visitor, void *data, struct error *e
 	return making->kind->fill ? making->kind->fill(making->namespace_, err) : 0;
 }
 
-int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+static int finish_from_inside(struct visitor *visitor, void *data, struct error *err)
 {
-	struct making making = { &run->opener, namespace_,
-				 run->plan->kinds->namespaces[namespace_->type] };
+	const struct making *making = data;
+
+	(void)visitor;
+	return making->kind->finish(making->namespace_, err);
+}
+
+/* In a process of its own that has entered it. */
+static int go_inside(struct run *run, struct making *making,
+		     int (*function)(struct visitor *visitor, void *data, struct error *err),
+		     struct error *err)
+{
+	const struct namespace *namespace_ = making->namespace_;
 	int own = run_plain_namespaces(run)[namespace_->index];
 	int both[] = { namespace_->owner->depth
 			       ? run_user_namespace(run, namespace_->owner->base.id)
@@ -203,19 +213,38 @@ int run_fill_namespace(struct run *run, const struct namespace *namespace_, stru
 		.namespaces = both,
 		.n_namespaces = namespace_->owner->depth ? 2 : 1,
 		.brief = namespace_->type != NAMESPACE_TIME,
-		.function = fill_from_inside,
-		.data = &making,
-		.size = sizeof making,
+		.function = function,
+		.data = making,
+		.size = sizeof *making,
 		.timeout_seconds = run->options->timeout_seconds,
 		.check = run_check_interrupted,
 	};
+
+	return visit(&there, NULL, 0, err);
+}
+
+int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	struct making making = { &run->opener, namespace_,
+				 run->plan->kinds->namespaces[namespace_->type] };
 
 	if (is_found(run, namespace_))
 		return 0;
 	run->opener.plain_namespaces = run_plain_namespaces(run);
 	if ((making.kind->join_late && making.kind->join_late(&run->opener, namespace_, err)) ||
-	    visit(&there, NULL, 0, err))
+	    go_inside(run, &making, fill_from_inside, err))
 		return fail_while(err, "filling %s namespace %u",
+				  namespace_types[namespace_->type].words, namespace_->id);
+	return 0;
+}
+
+int run_finish_namespace(struct run *run, const struct namespace *namespace_, struct error *err)
+{
+	struct making making = { &run->opener, namespace_,
+				 run->plan->kinds->namespaces[namespace_->type] };
+
+	if (!is_found(run, namespace_) && go_inside(run, &making, finish_from_inside, err))
+		return fail_while(err, "finishing %s namespace %u",
 				  namespace_types[namespace_->type].words, namespace_->id);
 	return 0;
 }

@@ -213,6 +213,7 @@ void run_end_makers(struct run *run);
 /* Where the kind says so: what it shares with others, then what is its own. */
 int run_join_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 int run_fill_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
+int run_finish_namespace(struct run *run, const struct namespace *namespace_, struct error *err);
 /* To the caller, if that wants to know (stand-in.c). */
 int run_tell_namespaces(struct run *run, struct error *err);
 int run_namespace(const struct run *run, uint32_t id); /* of any type; borrowed; -1: none */

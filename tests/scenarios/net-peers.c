@@ -2,7 +2,8 @@
 /*
  * name: net-peers
  * promise: interfaces whose other ends are in other network namespaces of the tree come back with
- *	them: pairs in both directions, and what lies above an interface elsewhere; packets pass
+ *	them: pairs in both directions, and what lies above an interface elsewhere, next hops by
+ *	either end, which takes that both are up; packets pass
  * flavours: flat one three user user-three
  * needs: program:ip
  */
@@ -25,7 +26,7 @@ static void run(const char *command)
 
 /* Without what the kernel does in its own time: carriers, and addresses of links. */
 static const char show[] =
-	"(ip -d addr; ip route; ip netns list-id) 2>&1 | sed -e 's/[a-z_]*timer "
+	"(ip -d addr; ip nexthop; ip route; ip netns list-id) 2>&1 | sed -e 's/[a-z_]*timer "
 	"*[0-9.]*//g'"
 	" -e 's/valid_lft.*//' -e 's/ nodad//' -e 's/ tentative//' -e 's/NO-CARRIER,//'"
 	" -e 's/,LOWER_UP//' -e 's/ state [A-Z]*//' -e 's/ linkdown//' -e '/fe80/d' -e 's/ "
@@ -60,6 +61,7 @@ static int other(void *data)
 	run("ip link set lo up; ip addr add 10.5.0.2/24 dev far; ip link set far up;"
 	    "ip addr add 10.6.0.2/24 dev low; ip link set low up");
 	scenario_wait_mark("up");
+	run("ip nexthop add id 5 via 10.5.0.1 dev far; ip route add 10.8.0.0/16 nhid 5");
 	fd = udp("10.5.0.2");
 	char *before = shown(show);
 	scenario_mark("set");
@@ -90,6 +92,7 @@ int main(int argc, char **argv)
 	    "ip addr add 10.6.0.1/24 dev above; ip link set above up");
 	scenario_mark("up");
 	scenario_wait_mark("set");
+	run("ip nexthop add id 6 via 10.5.0.2 dev near; ip route add 10.9.0.0/16 nhid 6");
 	char *before = shown(show);
 
 	scenario_ready();

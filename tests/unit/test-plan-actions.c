@@ -81,11 +81,19 @@ static size_t place_of(const struct plan *plan, enum action_kind kind, bool last
 	return place;
 }
 
+static int finish(const struct namespace *namespace_, struct error *err)
+{
+	(void)namespace_;
+	(void)err;
+	return 0;
+}
+
 static void namespaces_are_filled_after_what_they_stand_on(void **state)
 {
 	static const struct namespace_kind network = { .type = NAMESPACE_NET,
 						       .is_joined = is_joined,
-						       .stands_on = stands_on };
+						       .stands_on = stands_on,
+						       .finish = finish };
 	static const struct namespace_kind alone = { .type = NAMESPACE_NET };
 	static const struct namespace_kind beside = { .type = NAMESPACE_NET,
 						      .is_joined = is_joined };
@@ -112,7 +120,7 @@ static void namespaces_are_filled_after_what_they_stand_on(void **state)
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct kind_table table = fixture_table;
 		struct fixture fixture;
-		char made[COUNT + 1], tied[COUNT + 1], filled[COUNT + 1];
+		char made[COUNT + 1], tied[COUNT + 1], filled[COUNT + 1], finished[COUNT + 1];
 
 		table.namespaces[NAMESPACE_NET] = rows[i].kind;
 		relations = rows[i].relations;
@@ -132,6 +140,14 @@ static void namespaces_are_filled_after_what_they_stand_on(void **state)
 			assert_true(place_of(plan, ACTION_JOIN_NAMESPACE, true) <
 				    place_of(plan, ACTION_FILL_NAMESPACE, false));
 			assert_true(place_of(plan, ACTION_FILL_NAMESPACE, true) <
+				    place_of(plan, ACTION_TELL_NAMESPACES, false));
+		}
+		assert_string_equal(letters(plan, ACTION_FINISH_NAMESPACE, finished),
+				    rows[i].kind->finish ? joined : "");
+		if (*finished) {
+			assert_true(place_of(plan, ACTION_FILL_NAMESPACE, true) <
+				    place_of(plan, ACTION_FINISH_NAMESPACE, false));
+			assert_true(place_of(plan, ACTION_FINISH_NAMESPACE, true) <
 				    place_of(plan, ACTION_TELL_NAMESPACES, false));
 		}
 		arena_done(&fixture.arena);

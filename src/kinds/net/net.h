@@ -79,6 +79,9 @@ int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo
 /* One address; where it is there already, that is well. */
 int address_make(struct netlink *netlink, const ProtobufCBinaryData *item, uint32_t index);
 int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err);
+/* Next hops, and the routes, which may go by these: when interfaces have their carriers. */
+int next_hops_make(struct netlink *netlink, const NetnsContents *net, uint32_t id,
+		   struct error *err);
 
 /* groups.c: multicast that somebody has set, in bridges and of interfaces. */
 int groups_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,

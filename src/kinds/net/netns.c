@@ -320,10 +320,23 @@ static int fill(const struct namespace *namespace_, struct error *err)
 		     links_bring_up(netlink, net, id, err) ||
 		     settings_write_late(namespace_, err) || groups_make(netlink, net, id, err) ||
 		     addresses_make(netlink, net, true, id, err) ||
-		     routes_make(netlink, net, id, err) || traffic_make(netlink, net, id, err) ||
-		     make_filters(net, id, err);
+		     routes_make(netlink, net, id, err) ||
+		     (!peers_are_there(namespace_) && next_hops_make(netlink, net, id, err)) ||
+		     traffic_make(netlink, net, id, err) || make_filters(net, id, err);
 	netlink_close(netlink);
 	return result ? -1 : 0;
+}
+
+/* Whose peers are down has no carrier, and takes no next hops: all are up now. */
+static int finish(const struct namespace *namespace_, struct error *err)
+{
+	struct netlink *netlink = netlink_open();
+
+	if (!netlink)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open rtnetlink");
+	int result = next_hops_make(netlink, namespace_->entry->net, namespace_->id, err);
+	netlink_close(netlink);
+	return result;
 }
 
 static void describe(const NsEntry *entry, struct text *text)
@@ -373,6 +386,7 @@ const struct namespace_kind net_namespace_kind = {
 	.join = peers_make,
 	.join_late = peers_make_above,
 	.fill = fill,
+	.finish = finish,
 	.before_release = peers_before_release,
 	.describe = describe,
 	.look = look,

@@ -425,13 +425,28 @@ static int make_rules(struct netlink *netlink, const NetnsContents *net, uint32_
 			  : 0;
 }
 
-int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err)
+/* The rules are the first row, next hops and routes follow. */
+enum { NEXT_HOPS = 1, NEIGHBOURS = 3 };
+
+static int make_rows(struct netlink *netlink, const NetnsContents *net, size_t first, size_t end,
+		     uint32_t id, struct error *err)
 {
-	if (make_rules(netlink, net, id, err))
-		return -1;
-	/* The rules are the first row. */
-	for (size_t i = 1; i < N_ROWS; i++)
+	for (size_t i = first; i < end; i++)
 		if (make_list(netlink, net, &rows[i], id, err))
 			return -1;
 	return 0;
+}
+
+int routes_make(struct netlink *netlink, const NetnsContents *net, uint32_t id, struct error *err)
+{
+	return make_rules(netlink, net, id, err) ||
+			       make_rows(netlink, net, NEIGHBOURS, N_ROWS, id, err)
+		       ? -1
+		       : 0;
+}
+
+int next_hops_make(struct netlink *netlink, const NetnsContents *net, uint32_t id,
+		   struct error *err)
+{
+	return make_rows(netlink, net, NEXT_HOPS, NEIGHBOURS, id, err);
 }

@@ -3,7 +3,7 @@
  * Mounts that a namespace has and that mountinfo does not show: below what was moved or mounted
  * onto "/" (MS_MOVE, mount --rbind / /). Nobody inside sees them, until somebody takes away what is
  * on top. They do not come back, but for a proc and sysfs that matter (revealed.c), which the log
- * tells; and a file system in memory that nobody else has would be lost with all that is in it,
+ * tells, as a warning where they are more than copies of others; and a file system in memory that nobody else has would be lost with all that is in it,
  * which is refused if there is anything in its files. Below all is what the kernel has begun with
  * (rootfs), in which there is nothing.
  */
@@ -164,6 +164,16 @@ static int is_empty(const struct mount_status *mount, struct error *err)
 		       : 0;
 }
 
+/* Shown by the tree, or nestor's own namespace: what is hidden is a copy, and lost is nothing. */
+static bool is_elsewhere(const struct mount_survey *survey, dev_t device)
+{
+	bool found = is_shown(&survey->own, device);
+
+	for (size_t i = 0; !found && i < survey->n_namespaces; i++)
+		found = is_shown(&survey->namespaces[i].table, device);
+	return found;
+}
+
 static int check_content(const struct live_namespace *namespace_, const struct mount_status *mount,
 			 struct error *err)
 {
@@ -171,11 +181,8 @@ static int check_content(const struct live_namespace *namespace_, const struct m
 	const struct mount_survey *survey = survey_of_mounts(collect);
 	const struct mount_kind *kind = mount_kind_of_type(mount->type);
 
-	if (!kind || !kind->content || is_shown(&survey->own, mount->device))
+	if (!kind || !kind->content || is_elsewhere(survey, mount->device))
 		return 0;
-	for (size_t i = 0; i < survey->n_namespaces; i++)
-		if (is_shown(&survey->namespaces[i].table, mount->device))
-			return 0;
 	int fine = is_below_own(survey, collect->arena, mount->device, err);
 	if (fine == 0)
 		fine = is_empty(mount, err);
@@ -192,20 +199,22 @@ static int check_content(const struct live_namespace *namespace_, const struct m
 static int check_hidden(const struct live_namespace *namespace_, const struct mount_status *all,
 			size_t n, struct error *err)
 {
-	size_t hidden = 0;
+	const struct mount_survey *survey = survey_of_mounts(namespace_->collect);
+	size_t hidden = 0, copies = 0;
 
 	for (size_t i = 0; i < n; i++) {
 		if (!is_hidden(&namespace_->table, &all[i]))
 			continue;
 		hidden++;
+		copies += is_elsewhere(survey, all[i].device);
 		if (check_content(namespace_, &all[i], err))
 			return -1;
 	}
 	if (hidden)
-		log_warning("collect", namespace_->what,
-			    "%zu mounts below the root of its namespace, which nobody sees, do not "
-			    "come back",
-			    hidden);
+		log_line(hidden > copies ? LOG_WARNING : LOG_INFO, "collect", namespace_->what,
+			 "%zu mounts below the root of its namespace, which nobody sees, do not "
+			 "come back; %zu of them are copies of others",
+			 hidden, copies);
 	return 0;
 }
 

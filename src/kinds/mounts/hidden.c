@@ -3,9 +3,9 @@
  * Mounts that a namespace has and that mountinfo does not show: below what was moved or mounted
  * onto "/" (MS_MOVE, mount --rbind / /). Nobody inside sees them, until somebody takes away what is
  * on top. They do not come back, but for a proc and sysfs that matter (revealed.c), which the log
- * tells, as a warning where they are more than copies of others; and a file system in memory that nobody else has would be lost with all that is in it,
- * which is refused if there is anything in its files. Below all is what the kernel has begun with
- * (rootfs), in which there is nothing.
+ * tells: as a warning where they are more than copies of others. A file system in memory that
+ * nobody else has would be lost with all that is in it, which is refused if there is anything in
+ * its files. Below all is what the kernel has begun with (rootfs), in which there is nothing.
  */
 #include "kinds/mounts/survey.h"
 

@@ -111,11 +111,28 @@ static void add_lookers(struct lookers *lookers, const char *status)
 	}
 }
 
-/* Of a thread, or of who may have given it the key before it changed its ids: those above it. */
-static struct lookers lookers_of(const struct asking *asking)
+/*
+ * Whose the keyring is that the thread has told of ("keyring;UID;GID;PERMISSIONS;NAME"): pam_keyinit
+ * gives who becomes another one by su(1) a session keyring of that one, and su stays root's. In a
+ * user namespace below, whose numbers these are, it is mostly somebody else, who sees nothing more.
+ */
+static void add_owner(struct lookers *lookers, const char *text)
+{
+	const char *uid = memchr(text, '\0', TEXT_ROOM) ? strchr(text, ';') : NULL;
+
+	if (uid)
+		lookers->uids[lookers->count++] = (uint32_t)strtoul(uid + 1, NULL, 10);
+}
+
+/*
+ * Of a thread, or of who may have given it the key before it changed its ids: those above it; and of
+ * what it has told.
+ */
+static struct lookers lookers_of(const struct asking *asking, const char *text)
 {
 	struct lookers lookers = { 0 };
 
+	add_owner(&lookers, text);
 	add_lookers(&lookers, asking->target->threads[asking->thread].status);
 	for (const struct target *above = asking->target->parent; above; above = above->parent)
 		add_lookers(&lookers, above->status);
@@ -153,7 +170,8 @@ static bool is_plain_key(int32_t key, const struct lookers *lookers)
 
 static bool are_plain_keys(const struct asking *asking, const struct questions *questions)
 {
-	const struct lookers lookers = lookers_of(asking);
+	const struct lookers lookers =
+		lookers_of(asking, probe_bytes(asking->probe, questions->text_buffer));
 	int64_t size = probe_result(asking->probe, questions->keys);
 	int32_t keys[MOST_KEYS];
 
@@ -211,9 +229,11 @@ static bool find_key(const char *text, int32_t key, struct key_facts *ret)
 }
 
 /* Shown to whoever may look at it, which its owner mostly may: as describe_key. */
-static bool look_at_key(const struct asking *asking, int32_t key, struct key_facts *ret)
+static bool look_at_key(const struct asking *asking, const struct questions *questions, int32_t key,
+			struct key_facts *ret)
 {
-	const struct lookers lookers = lookers_of(asking);
+	const struct lookers lookers =
+		lookers_of(asking, probe_bytes(asking->probe, questions->text_buffer));
 	bool found = false;
 
 	for (size_t i = 0; i <= lookers.count && !found; i++) {
@@ -373,7 +393,7 @@ static int answer_keyring(const struct asking *asking, struct questions *questio
 	struct key_facts facts;
 
 	if (serial <= 0 || size < 0 || size > (int64_t)sizeof reading->keys || !name ||
-	    !look_at_key(asking, (int32_t)serial, &facts))
+	    !look_at_key(asking, questions, (int32_t)serial, &facts))
 		return lose(asking, reading, "has one that cannot be read");
 	reading->keyring = table_find(known, (uint64_t)serial);
 	if (reading->keyring)
@@ -429,7 +449,7 @@ static int answer_key(const struct asking *asking, struct questions *questions)
 	const char *name = name_of(asking, questions);
 	struct key_facts facts;
 
-	if (!name || !look_at_key(asking, reading->keys[reading->at], &facts))
+	if (!name || !look_at_key(asking, questions, reading->keys[reading->at], &facts))
 		return lose(asking, reading, "has a key that cannot be looked at, or has an end");
 	if (starts_with(text, "keyring;") && is_roots_own(reading->keyring->entry, name, &facts))
 		link_user_keyring(reading->keyring->entry);

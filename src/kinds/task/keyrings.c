@@ -125,8 +125,8 @@ static void add_owner(struct lookers *lookers, const char *text)
 }
 
 /*
- * Of a thread, or of who may have given it the key before it changed its ids: those above it; and of
- * what it has told.
+ * Of a thread, or of who may have given it the key before it changed its ids: those above it; and
+ * of what it has told.
  */
 static struct lookers lookers_of(const struct asking *asking, const char *text)
 {

@@ -178,6 +178,8 @@ static int put_segment(struct archive_writer *writer, int fd, const struct entry
 	for (uint64_t at = segment->at, end = at + segment->size; at < end;) {
 		size_t room = end - at < sizeof buffer ? (size_t)(end - at) : sizeof buffer;
 		ssize_t size = pread(fd, buffer, room, (off_t)at);
+		if (size == 0)
+			errno = ESTALE; /* cut by somebody outside */
 		if (size <= 0)
 			return fail_errno(err, ERR_IO, "cannot read %s", entry->path);
 		if (put(writer, buffer, (size_t)size, err))

@@ -31,14 +31,14 @@ static bool is_of_type(const MntEntry *mount, const char *type)
 	       strcmp(mount->root, "/") == 0;
 }
 
+/* ---- dump ---- */
+
 /* Made for the tree, as far as can be seen: it has it elsewhere. */
 static bool is_own_memory(const MntEntry *mount)
 {
 	return is_of_type(mount, tmpfs_mount_kind.type) && !mount->ext_mount &&
 	       strcmp(mount->bound_path, mount->mountpoint) != 0;
 }
-
-/* ---- dump ---- */
 
 /* 1, 0, or -1 with an error */
 static int is_small(const struct live_mount *mount, struct error *err)
@@ -66,12 +66,14 @@ static void set_carried(const struct live_superblock *superblock, bool carried)
 	for (size_t i = 0; i < survey->n_namespaces; i++)
 		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
 			MntEntry *entry = survey->namespaces[i].entries[k];
-			if (entry->root_dev == device && entry->bound_path)
-				entry->has_bound_carried = entry->bound_carried = carried;
+			if (entry->root_dev != device || !entry->bound_path)
+				continue;
+			entry->has_bound_carried = carried || is_own_memory(entry);
+			entry->bound_carried = carried;
 		}
 }
 
-/* What cannot be carried stays what somebody else has. */
+/* What cannot be carried stays what somebody else has, who may change it meanwhile. */
 static int write_content(const struct live_superblock *superblock, MntEntry *entry,
 			 struct error *err)
 {
@@ -80,7 +82,7 @@ static int write_content(const struct live_superblock *superblock, MntEntry *ent
 	if (superblock->collect->looking ||
 	    tmpfs_mount_kind.content(superblock, entry, &failed) == 0)
 		return 0;
-	if (failed.name == ERR_UNSUPPORTED_MOUNT) {
+	if (failed.name == ERR_UNSUPPORTED_MOUNT || survey_is_absent(failed.os_errno)) {
 		set_carried(superblock, false);
 		return 0;
 	}
@@ -98,18 +100,20 @@ static int collect_one(struct collect *collect, const struct live_namespace *nam
 
 	*mount = (struct live_mount){ namespace, &namespace->table.lines[index],
 				      namespace->entries[index], false, NULL };
-	if (mount->entry->bound_carried || !is_own_memory(mount->entry))
+	if (mount->entry->has_bound_carried || !is_own_memory(mount->entry))
 		return 0;
 	int small = is_small(mount, err);
-	if (small <= 0)
-		return small;
+	if (small < 0)
+		return -1;
 	const struct live_superblock superblock = {
 		.collect = collect,
 		.mounts = mount,
 		.n_mounts = 1,
 		.what = survey_name_mount(collect, namespace, mount->line),
 	};
-	set_carried(&superblock, true);
+	set_carried(&superblock, small > 0);
+	if (!small)
+		return 0;
 	survey->contents = arena_grow(collect->arena, survey->contents, survey->n_contents,
 				      sizeof *survey->contents);
 	survey->contents[survey->n_contents++] = (struct live_content){ superblock, &carried_kind };
@@ -158,18 +162,17 @@ static int is_another(const MntEntry *mount, int fd)
 /* What lies below others cannot be seen by its path. */
 static bool may_go(const struct externals *externals, const MntEntry *mount)
 {
-	return (is_of_type(mount, overlay_mount_kind.type) || is_own_memory(mount)) &&
+	return (is_of_type(mount, overlay_mount_kind.type) ||
+		(is_of_type(mount, tmpfs_mount_kind.type) && mount->has_bound_carried)) &&
 	       !mount->bound_depth && !is_given(externals, mount);
 }
 
 static int is_gone(const struct looking *looking, const MntEntry *mount)
 {
-	const int flags = O_PATH | O_CLOEXEC;
-	autoclose int fd = looking->root_fd == AT_FDCWD
-				   ? open(mount->bound_path, flags)
-				   : openat(looking->root_fd, mount->bound_path + 1, flags);
+	autoclose int fd = mount_open_outside(looking->root_fd, mount->bound_path);
+
 	if (fd < 0)
-		return errno == ENOENT;
+		return errno == ENOENT ? 1 : -1;
 	return is_another(mount, fd);
 }
 
@@ -260,7 +263,7 @@ static int fail_just_now(const MntEntry *mount, struct error *err)
 static int hold_one(struct file_opener *opener, struct made_superblocks *made,
 		    const MntEntry *mount, struct error *err)
 {
-	autoclose int fd = mount_open_outside(opener, mount->bound_path);
+	autoclose int fd = mount_open_outside(opener->root_fd, mount->bound_path);
 	int another = fd < 0 ? errno != ENOENT : is_another(mount, fd);
 
 	if (fd < 0 ? another : another < 0)
@@ -278,12 +281,25 @@ static int hold_one(struct file_opener *opener, struct made_superblocks *made,
 	return 0;
 }
 
+/* What has become the tree's own since the plan was made has not been checked as such. */
+static int check_again(const struct snapshot *snapshot, struct error *err)
+{
+	for (size_t i = 0; i < snapshot->n_plain_namespaces; i++) {
+		const struct namespace *namespace_ = snapshot->plain_namespaces[i];
+		if (namespace_->type == NAMESPACE_MNT && !namespace_->entry->ext_key &&
+		    mount_namespace_kind.check(snapshot, namespace_, err))
+			return -1;
+	}
+	return 0;
+}
+
 int mounts_hold_outside(struct file_opener *opener, struct made_superblocks *made,
 			struct error *err)
 {
 	const struct snapshot *snapshot = opener->snapshot;
 
-	if (mounts_find_gone(snapshot, opener->externals, opener->root_fd, err))
+	if (mounts_find_gone(snapshot, opener->externals, opener->root_fd, err) ||
+	    check_again(snapshot, err))
 		return -1;
 	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
 		const struct mount_namespace *namespace_ = snapshot->mount_namespaces[i];

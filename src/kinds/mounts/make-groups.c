@@ -60,7 +60,7 @@ static int open_root_of(const struct file_opener *opener, const char *path)
 
 	for (;;) {
 		struct statx found;
-		autoclose int fd = mount_open_outside(opener, at);
+		autoclose int fd = mount_open_outside(opener->root_fd, at);
 		char *slash = strrchr(at, '/');
 		if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, 0, &found))
 			return -1;

@@ -120,8 +120,8 @@ void mounts_let_go_outside(struct made_superblocks *made);
 /* Of one that is not held: is it still what it was when the images were read? */
 int mount_check_bound(const struct externals *externals, const MntEntry *mount, int fd,
 		      struct error *err);
-/* A plain path of nestor's own namespace (O_PATH). */
-int mount_open_outside(const struct file_opener *opener, const char *path);
+/* A plain path of nestor's own namespace, or below a root directory there (O_PATH). */
+int mount_open_outside(int root_fd, const char *path);
 /* Removes them again. After a failure it adds none. */
 int mounts_settle_origins(const struct file_opener *opener, struct made_superblocks *made,
 			  bool failed, struct error *err);

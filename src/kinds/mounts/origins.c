@@ -72,19 +72,17 @@ int mount_origin_collect(struct collect *collect, MntEntry *entry, int root_fd, 
 
 /* ---- restore ---- */
 
-int mount_open_outside(const struct file_opener *opener, const char *path)
+int mount_open_outside(int root_fd, const char *path)
 {
 	struct open_how how = { .flags = O_PATH | O_NOFOLLOW | O_CLOEXEC,
 				.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS |
 					   RESOLVE_NO_MAGICLINKS };
-	autoclose int root_fd = opener->root_fd == AT_FDCWD
-					? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)
-					: fcntl(opener->root_fd, F_DUPFD_CLOEXEC, 0);
+	autoclose int top_fd = root_fd == AT_FDCWD ? open("/", O_PATH | O_DIRECTORY | O_CLOEXEC)
+						   : fcntl(root_fd, F_DUPFD_CLOEXEC, 0);
 
 	path += strspn(path, "/");
-	return root_fd < 0
-		       ? -1
-		       : (int)syscall(SYS_openat2, root_fd, *path ? path : ".", &how, sizeof how);
+	return top_fd < 0 ? -1
+			  : (int)syscall(SYS_openat2, top_fd, *path ? path : ".", &how, sizeof how);
 }
 
 /* The directory that it was in, or the next above that is there; its path is left in `above`. */
@@ -92,7 +90,7 @@ static int open_above(const struct file_opener *opener, char *above)
 {
 	for (char *slash; (slash = strrchr(above, '/'));) {
 		*slash = '\0';
-		int fd = mount_open_outside(opener, above);
+		int fd = mount_open_outside(opener->root_fd, above);
 		if (fd >= 0 || (errno != ENOENT && errno != ENOTDIR))
 			return fd;
 	}
@@ -171,7 +169,8 @@ static bool is_made(const struct made_superblocks *made, const MntEntry *mount)
 
 static bool is_missing(const struct file_opener *opener, const MntEntry *mount)
 {
-	autoclose int fd = mount->deleted ? -1 : mount_open_outside(opener, mount->bound_path);
+	autoclose int fd =
+		mount->deleted ? -1 : mount_open_outside(opener->root_fd, mount->bound_path);
 
 	return fd < 0 && (mount->deleted || errno == ENOENT || errno == ENOTDIR);
 }

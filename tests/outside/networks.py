@@ -45,6 +45,15 @@ def remove_interfaces(*names):
         subprocess.run(["ip", "link", "del", name], stderr=subprocess.DEVNULL, check=False)
 
 
+def check_given_back(place, name):
+    """A restore that fails after it has taken an interface gives that back."""
+    status, told = place.nestor("restore", "-d", "-D", place.images, "--external",
+                                f"netdev[eth7]:{name}", "--action-script",
+                                "test $CRTOOLS_SCRIPT_ACTION != post-restore")
+    must(status == 1 and "post-restore" in told, f"it does not fail: {told}")
+    must(tree.wait_for(lambda: name in ip("-o", "link"), 5), "it is not given back")
+
+
 def interfaces_given(place):
     """An interface that is allowed comes back as another one that is given, or not at all"""
     pid, name = in_a_network(place)
@@ -63,12 +72,7 @@ def interfaces_given(place):
                                     f"netdev[eth7]:{name}c")
         must(status == 1 and "[interface-outside]" in told, told)
         ip("link", "add", f"{name}c", "type", "veth", "peer", "name", f"{name}b")
-        # One that fails after it was taken gives it back.
-        status, told = place.nestor("restore", "-d", "-D", place.images, "--external",
-                                    f"netdev[eth7]:{name}c", "--action-script",
-                                    "test $CRTOOLS_SCRIPT_ACTION != post-restore")
-        must(status == 1 and "post-restore" in told, f"it does not fail: {told}")
-        must(tree.wait_for(lambda: f"{name}c" in ip("-o", "link"), 5), "it is not given back")
+        check_given_back(place, name + "c")
         pid = place.restore("--external", f"netdev[eth7]:{name}c")
         after = ip("-o", "addr", "show", "dev", "eth7", inside=pid).split(" scope global")[0]
         must(after == before, f"{before}\nis now {after}")
@@ -99,11 +103,7 @@ def interfaces_replaced(place):
                                     f"netdev[eth7]:{name}c")
         must(status == 1 and "[interface-outside]" in told, told)
         ip("link", "add", f"{name}c", "type", "veth", "peer", "name", f"{name}d")
-        status, told = place.nestor("restore", "-d", "-D", place.images, "--external",
-                                    f"netdev[eth7]:{name}c", "--action-script",
-                                    "test $CRTOOLS_SCRIPT_ACTION != post-restore")
-        must(status == 1 and "post-restore" in told, f"it does not fail: {told}")
-        must(tree.wait_for(lambda: f"{name}c" in ip("-o", "link"), 5), "it is not given back")
+        check_given_back(place, name + "c")
         pid = place.restore("--external", f"netdev[eth7]:{name}c")
         must(shown(pid) == before, f"{before}\nis now {shown(pid)}")
         must(f"{name}c" not in ip("-o", "link"), "it is still outside")

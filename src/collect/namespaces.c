@@ -54,8 +54,11 @@ static int add_own(struct collect *collect, struct survey *survey, enum namespac
 		return fail_errno(err, procfs_error(errno), "cannot read /proc/%d/ns/pid",
 				  collect->targets[0].pid);
 	if (!of_root && stat(path, &own)) {
-		/* A kernel without the type: nobody can be in another one. */
-		return errno == ENOENT
+		/*
+		 * A kernel without the type: nobody can be in another one. Those of all types have
+		 * owners.
+		 */
+		return errno == ENOENT && type != NAMESPACE_USER
 			       ? 0
 			       : fail_errno(err, ERR_KERNEL_REFUSED, "cannot read %s", path);
 	}

@@ -205,6 +205,29 @@ int images_create_raw(struct images_writer *writer, enum image_kind kind, uint64
 	return fd;
 }
 
+/* Others know theirs by where it is in the list, so its line stays until all are written. */
+void images_drop_raw(struct images_writer *writer, enum image_kind kind, uint64_t number)
+{
+	char name[IMAGE_NAME_SIZE];
+
+	image_name(name, kind, number);
+	pthread_mutex_lock(&writer->lock);
+	struct manifest_line *line = manifest_find(&writer->manifest, name);
+	if (line && unlinkat(writer->staging_fd, name, 0) == 0)
+		line->dropped = true;
+	pthread_mutex_unlock(&writer->lock);
+}
+
+static void leave_out_dropped(struct manifest *manifest)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < manifest->n_lines; i++)
+		if (!manifest->lines[i].dropped)
+			manifest->lines[kept++] = manifest->lines[i];
+	manifest->n_lines = kept;
+}
+
 /* Reads through the raw images, whose content others wrote. */
 static int sum_raw_images(struct images_writer *writer, struct error *err)
 {
@@ -348,6 +371,7 @@ static int check_parent_place(const struct images_writer *writer, struct error *
 
 int images_commit(struct images_writer *writer, struct error *err)
 {
+	leave_out_dropped(&writer->manifest);
 	if (sum_raw_images(writer, err) || stage_manifest(writer, err))
 		return -1;
 	/* One sync for thousands of files; since Linux 5.8 it reports errors of writing back. */

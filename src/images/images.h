@@ -40,6 +40,9 @@ void images_writer_free(struct images_writer *writer);
 int images_create_raw(struct images_writer *writer, enum image_kind kind, uint64_t number,
 		      struct error *err);
 
+/* One that is not wanted after all, whose descriptor is closed, is no part of the dump. */
+void images_drop_raw(struct images_writer *writer, enum image_kind kind, uint64_t number);
+
 /*
  * A raw image of known size that is summed from the buffers it is written from; the commit reads
  * through the others. It consists of pieces, each of which is written from its start to its end

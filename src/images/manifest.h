@@ -36,6 +36,7 @@ struct manifest_line {
 	uint64_t size;
 	XXH128_hash_t sum;
 	bool has_sum; /* while writing: false until the content was hashed */
+	bool dropped; /* while writing: there is no such file any more */
 	struct byte_range *removed;
 	size_t n_removed;
 };

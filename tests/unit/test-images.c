@@ -348,6 +348,41 @@ static void test_large_pages_file(void **state)
 	expect_error(fixture, ERR_IMAGE_TRUNCATED, "pages-9.img");
 }
 
+/* One that is given up is in no list, whatever is written meanwhile; others are as they were. */
+static void test_dropped_image(void **state)
+{
+	struct fixture *fixture = *state;
+	struct error err = { 0 };
+	struct snapshot snapshot;
+	char name[IMAGE_NAME_SIZE];
+
+	sample_snapshot(&snapshot, &fixture->arena);
+	struct images_writer *writer = images_writer_new(fixture->dir_fd, &err);
+	assert_non_null(writer);
+	for (uint64_t number = 5; number < 7; number++)
+		close(images_create_raw(writer, IMAGE_TMPFS_DEV, number, &err));
+	struct summed_image *image = images_create_summed(writer, IMAGE_PAGES, 9, 8, &err);
+	assert_non_null(image);
+	images_drop_raw(writer, IMAGE_TMPFS_DEV, 5);
+	/* There is none. */
+	images_drop_raw(writer, IMAGE_TMPFS_DEV, 7);
+	struct piece_writer *piece = piece_writer_new();
+	uint64_t from, to;
+	piece_begin(piece, image, 0, &from, &to);
+	must(piece_write(piece, "eight so", 8, &err), &err);
+	piece_end(piece);
+	summed_image_finish(image);
+	piece_writer_free(piece);
+	must(sample_write(writer, &snapshot, &err), &err);
+	must(images_commit(writer, &err), &err);
+	images_writer_free(writer);
+	must(open_error(fixture, &err), &err);
+	for (uint64_t number = 5; number < 8; number++)
+		assert_int_equal(faccessat(fixture->dir_fd,
+					   image_name(name, IMAGE_TMPFS_DEV, number), F_OK, 0),
+				 number == 6 ? 0 : -1);
+}
+
 static void test_names_of_images(void **state)
 {
 	enum image_kind kind;
@@ -451,6 +486,7 @@ int main(void)
 		IN_DIRECTORY(test_leftover_staging_is_cleared),
 		IN_DIRECTORY(test_summed_image),
 		IN_DIRECTORY(test_large_pages_file),
+		IN_DIRECTORY(test_dropped_image),
 		cmocka_unit_test(test_names_of_images),
 		IN_DIRECTORY(test_names_in_manifests),
 		IN_DIRECTORY(test_room_for_unlinked_files),

@@ -5,6 +5,7 @@
 #include "kernel/mountinfo.h"
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/make.h"
+#include "kinds/mounts/mounts.h"
 #include "kinds/mounts/plan.h"
 #include "model/namespaces.h"
 
@@ -315,6 +316,35 @@ static void paths_lead_to_most(void **state)
 	assert_int_equal(count_reached(f), 0);
 }
 
+static size_t descriptors_with(struct fixture *f, const char *type, const char *root,
+			       uint32_t depth, bool known)
+{
+	MntEntry *mount = f->entries[1];
+
+	mount->fsname = arena_string(&f->arena, type);
+	mount->root = arena_string(&f->arena, root);
+	mount->bound_depth = depth;
+	mount->has_bound_carried = known;
+	return mounts_tree_kind.descriptors(&f->snapshot);
+}
+
+/* What may be unmounted outside before the tree has it is held until then, carried or not. */
+static void what_is_held_outside_is_counted(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 900, "/", false);
+	add(f, 2, 1, "/shm", false)->bound_path = arena_string(&f->arena, "/run/shm");
+	assert_int_equal(order(f), 0);
+	size_t usual = descriptors_with(f, "ext4", "/", 0, false);
+	assert_int_equal(descriptors_with(f, "tmpfs", "/", 0, true), usual + 1);
+	assert_int_equal(descriptors_with(f, "tmpfs", "/", 0, false), usual);
+	assert_int_equal(descriptors_with(f, "tmpfs", "/", 1, true), usual);
+	assert_int_equal(descriptors_with(f, "tmpfs", "/below", 0, true), usual);
+	assert_int_equal(descriptors_with(f, "overlay", "/", 0, false), usual + 1);
+	assert_int_equal(descriptors_with(f, "ext4", "/", 0, true), usual);
+}
+
 /* ---- two ways to read what is mounted ---- */
 
 static void read_mountinfo(struct fixture *f, struct mount_line **ret_lines, size_t *ret_n)
@@ -444,6 +474,7 @@ int main(void)
 		TEST(covers_are_found_by_place),
 		TEST(nothing_else_lies_below_the_root),
 		TEST(paths_lead_to_most),
+		TEST(what_is_held_outside_is_counted),
 		TEST(what_is_no_tree_is_refused),
 		TEST(paths_are_plain),
 		TEST(clusters_are_copied_for_the_owner),

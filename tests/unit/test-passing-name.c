@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -59,6 +60,12 @@ static struct passing_name *make_passing(struct fixture *f, const char *kind, co
 		return passing_file(&f->opener, AT_FDCWD, name, &fd);
 	if (strcmp(kind, "fifo") == 0)
 		return passing_fifo(&f->opener, AT_FDCWD, name, &fd);
+	if (strcmp(kind, "symlink") == 0)
+		return passing_symlink(&f->opener, AT_FDCWD, name, "nowhere", &fd);
+	if (strcmp(kind, "socket") == 0)
+		return passing_socket(&f->opener, AT_FDCWD, name, &fd);
+	if (strcmp(kind, "device") == 0)
+		return passing_device(&f->opener, AT_FDCWD, name, makedev(1, 3), &fd);
 	if (strcmp(kind, "directory") == 0)
 		return passing_directory(&f->opener, AT_FDCWD, name, &fd);
 	fd = open("linked", O_RDWR);
@@ -91,17 +98,18 @@ static void expect_times(const struct timespec times[2])
  */
 static void test_passing_names(void **state)
 {
-	static const char *const kinds_of_names[] = { "file", "fifo", "directory", "link" };
+	static const char *const kinds_of_names[] = { "file",	 "fifo",   "directory",
+						      "symlink", "socket", "link" };
 	const struct timespec times[2] = { { 1000000000, 1000 }, { 1100000000, 2000 } };
 	struct fixture *f = *state;
 
 	close(open("linked", O_RDWR | O_CREAT, 0600));
-	for (size_t i = 0; i < 4; i++) {
+	for (size_t i = 0; i < sizeof kinds_of_names / sizeof *kinds_of_names; i++) {
 		struct undo_list list = { NULL };
 		f->opener.undo = &list;
 		assert_int_equal(utimensat(AT_FDCWD, ".", times, 0), 0);
 		assert_non_null(make_passing(f, kinds_of_names[i], "name"));
-		assert_int_equal(access("name", F_OK), 0);
+		assert_int_equal(faccessat(AT_FDCWD, "name", F_OK, AT_SYMLINK_NOFOLLOW), 0);
 		assert_null(make_passing(f, kinds_of_names[i], "name"));
 		assert_int_equal(errno, EEXIST);
 		expect_times(times);
@@ -126,10 +134,37 @@ static void test_passing_names(void **state)
 	f->opener.undo = NULL;
 }
 
+/* In a directory that is gone nothing is made, nor taken for what it is not. */
+static void nothing_is_made_where_nothing_can_be(void **state)
+{
+	static const char *const kinds_of_names[] = { "file",	 "fifo",   "directory",
+						      "symlink", "socket", "device" };
+	struct fixture *f = *state;
+	struct undo_list list = { NULL };
+
+	close(open("linked", O_RDWR | O_CREAT, 0600));
+	close(open("name", O_RDWR | O_CREAT, 0600));
+	assert_int_equal(mkdir("gone", 0700), 0);
+	assert_int_equal(chdir("gone"), 0);
+	assert_int_equal(rmdir("../gone"), 0);
+	f->opener.undo = &list;
+	for (size_t i = 0; i < sizeof kinds_of_names / sizeof *kinds_of_names; i++) {
+		errno = 0;
+		assert_null(make_passing(f, kinds_of_names[i], "name"));
+		assert_true(errno == ENOENT || errno == EPERM);
+		assert_true(fcntl(STDIN_FILENO, F_GETFD) >= 0);
+	}
+	undo_all(&list);
+	f->opener.undo = NULL;
+	assert_int_equal(chdir(f->directory), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_passing_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(nothing_is_made_where_nothing_can_be, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

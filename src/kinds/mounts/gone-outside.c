@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "collect/collect.h"
+#include "images/images.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/mounts.h"
 #include "kinds/mounts/survey.h"
@@ -83,6 +85,7 @@ static int write_content(const struct live_superblock *superblock, MntEntry *ent
 	    tmpfs_mount_kind.content(superblock, entry, &failed) == 0)
 		return 0;
 	if (failed.name == ERR_UNSUPPORTED_MOUNT || survey_is_absent(failed.os_errno)) {
+		images_drop_raw(superblock->collect->images, IMAGE_TMPFS_DEV, entry->root_dev);
 		set_carried(superblock, false);
 		return 0;
 	}
@@ -91,6 +94,22 @@ static int write_content(const struct live_superblock *superblock, MntEntry *ent
 }
 
 static const struct mount_kind carried_kind = { .content = write_content };
+
+/*
+ * What is mounted outside may come and go: one that was there for one mount of a tmpfs, and was not
+ * for another, is no place to bind it from.
+ */
+static int check_all_bound(const struct mount_survey *survey, const struct live_mount *mount,
+			   struct error *err)
+{
+	for (size_t i = 0; i < survey->n_contents; i++)
+		if (survey->contents[i].superblock.mounts[0].entry->root_dev ==
+		    mount->entry->root_dev)
+			return fail(err, ERR_TREE_CHANGED,
+				    "what is mounted at %s was mounted outside, and was not, too",
+				    mount->line->mountpoint);
+	return 0;
+}
 
 static int collect_one(struct collect *collect, const struct live_namespace *namespace,
 		       size_t index, struct error *err)
@@ -102,7 +121,7 @@ static int collect_one(struct collect *collect, const struct live_namespace *nam
 				      namespace->entries[index], false, NULL };
 	if (mount->entry->has_bound_carried || !is_own_memory(mount->entry))
 		return 0;
-	int small = is_small(mount, err);
+	int small = check_all_bound(survey, mount, err) ? -1 : is_small(mount, err);
 	if (small < 0)
 		return -1;
 	const struct live_superblock superblock = {
@@ -160,11 +179,16 @@ static int is_another(const MntEntry *mount, int fd)
 }
 
 /* What lies below others cannot be seen by its path. */
-static bool may_go(const struct externals *externals, const MntEntry *mount)
+bool mount_may_go_outside(const MntEntry *mount)
 {
 	return (is_of_type(mount, overlay_mount_kind.type) ||
 		(is_of_type(mount, tmpfs_mount_kind.type) && mount->has_bound_carried)) &&
-	       !mount->bound_depth && !is_given(externals, mount);
+	       !mount->bound_depth;
+}
+
+static bool may_go(const struct externals *externals, const MntEntry *mount)
+{
+	return mount_may_go_outside(mount) && !is_given(externals, mount);
 }
 
 static int is_gone(const struct looking *looking, const MntEntry *mount)

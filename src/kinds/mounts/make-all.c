@@ -185,13 +185,16 @@ void mounts_close(struct file_opener *opener)
 	opener->mounts = NULL;
 }
 
-/* What is open of one mount besides itself: what it is on, where it is from, its ids. */
+/*
+ * What is open of one mount besides itself: what it is on, where it is from, or what is held of
+ * that until it is made, and its ids.
+ */
 static size_t beside(const MntEntry *mount)
 {
 	bool origin = mount->origin || mount->deleted;
 
 	return (mount->covers_open != 0) + (origin ? 2 : 0) + (mount->idmap != NULL) +
-	       mount_is_terminal(mount);
+	       mount_is_terminal(mount) + mount_may_go_outside(mount);
 }
 
 /*

@@ -115,6 +115,8 @@ const char *mount_origin_path(const struct made_superblocks *made, const MntEntr
 /* gone-outside.c: what may be unmounted outside meanwhile. A descriptor, or -1; to be closed. */
 int mounts_hold_outside(struct file_opener *opener, struct made_superblocks *made,
 			struct error *err);
+/* Would it be held, if nobody has given another one for it? */
+bool mount_may_go_outside(const MntEntry *mount);
 int mount_take_held(const struct made_superblocks *made, const MntEntry *mount);
 void mounts_let_go_outside(struct made_superblocks *made);
 /* Of one that is not held: is it still what it was when the images were read? */

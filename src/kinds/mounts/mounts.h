@@ -15,9 +15,9 @@ struct collect;
  */
 int mount_namespaces_collect(struct collect *collect, struct error *err);
 bool mount_namespace_is_read(struct collect *collect, uint32_t id);
-/* Once pid namespaces have their ids. */
 /* What is in file systems that are carried: superblocks.c. */
 int mount_contents_collect(struct collect *collect, struct error *err);
+/* Once pid namespaces have their ids. */
 void mount_namespaces_complete(struct collect *collect);
 void mount_namespaces_release(struct collect *collect);
 /* ---- restore ---- */

@@ -29,7 +29,7 @@ static int sockets[SOCKETS];
 static void set_address(struct sockaddr_un *address, const char *directory, const char *name)
 {
 	address->sun_family = AF_UNIX;
-	snprintf(address->sun_path, sizeof address->sun_path, "%.60s%s", directory, name);
+	snprintf(address->sun_path, sizeof address->sun_path, "%.90s%s", directory, name);
 }
 
 static bool comes(int listener, const char *path)

@@ -114,9 +114,14 @@ static int look_at(struct target *target, struct error *err)
 	autoclosedir DIR *dir = listing_of(target_open(target, "fdinfo", O_RDONLY | O_DIRECTORY));
 	const char *number;
 
-	while (listing_next(dir, &number))
-		if (look_at_descriptor(target, number, err) && collect_pass(target->collect, err))
+	while (listing_next(dir, &number)) {
+		if (look_at_descriptor(target, number, err) == 0)
+			continue;
+		/* What it serves is not known: nobody may look for anything any more. */
+		bool ends = target->collect->may_wait && !target->collect->looking;
+		if (ends || collect_pass(target->collect, err))
 			return -1;
+	}
 	return errno ? fail_errno(err, procfs_error(errno), "cannot read /proc/%d/fd", target->pid)
 		     : 0;
 }

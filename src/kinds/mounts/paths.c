@@ -204,7 +204,7 @@ int mount_id_of_file(const struct open_file *file, int64_t *ret_mount_id, struct
 
 /*
  * There its path leads to it, on a mount that allows and forbids the same, and maps no ids else. 1,
- * 0, or -1 with errno.
+ * 0, or -1 with errno; where nobody may go it is not to be had.
  */
 static int is_there(const struct open_file *file, int fd, const struct mount_table *table,
 		    int64_t *ret_mount_id)
@@ -215,7 +215,7 @@ static int is_there(const struct open_file *file, int fd, const struct mount_tab
 
 	int same = found < 0 ? -1 : survey_is_same(fd, found);
 	if (same <= 0)
-		return found < 0 && !errno_tells_nothing(errno) ? 0 : same;
+		return found < 0 && (survey_is_absent(errno) || errno == EACCES) ? 0 : same;
 	if (fstatvfs(fd, &left) || fstatvfs(found, &copy) || fstat(found, &stat))
 		return -1;
 	if (left.f_flag != copy.f_flag || stat.st_uid != file->stat.st_uid ||

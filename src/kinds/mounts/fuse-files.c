@@ -248,22 +248,32 @@ int mounts_served_check(const struct snapshot *snapshot, const RegFileEntry *reg
 		    reg->name);
 }
 
-int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, int flags,
-		   uint64_t failing, struct error *err)
+static int open_by(const struct file_opener *opener, const RegFileEntry *reg, struct fuse_way *way,
+		   struct error *err)
 {
-	struct fuse_way way = {
-		.mount = snapshot_mount(opener->snapshot, (uint32_t)reg->mnt_id, NULL, NULL),
-		.flags = flags,
-		.failing = failing,
-		.file_id = reg->id,
-	};
+	way->mount = snapshot_mount(opener->snapshot, (uint32_t)reg->mnt_id, NULL, NULL);
+	way->file_id = reg->id;
 	autoclose int root_fd =
-		mounts_open_root(opener, (uint32_t)reg->mnt_id, reg->name, &way.path);
+		mounts_open_root(opener, (uint32_t)reg->mnt_id, reg->name, &way->path);
 
 	if (root_fd < 0)
 		return fail_errno(err, ERR_FILE_MISSING, "cannot find the mount of %s", reg->name);
-	way.root_fd = root_fd;
-	return fuse_open_inside(opener, &way, err);
+	way->root_fd = root_fd;
+	return fuse_open_inside(opener, way, err);
+}
+
+int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		   struct error *err)
+{
+	return open_by(opener, reg, &(struct fuse_way){ .flags = flags }, err);
+}
+
+int fuse_open_and_poll(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		       uint64_t failing, struct error *err)
+{
+	struct fuse_way way = { .flags = flags, .failing = failing, .polled = true };
+
+	return open_by(opener, reg, &way, err);
 }
 
 int mounts_served_open(struct file_opener *opener, const RegFileEntry *reg,
@@ -273,5 +283,5 @@ int mounts_served_open(struct file_opener *opener, const RegFileEntry *reg,
 
 	if (polled)
 		return polled < 0 ? -1 : fd;
-	return fuse_open_file(opener, reg, flags_of(reg), 0, err);
+	return fuse_open_file(opener, reg, flags_of(reg), err);
 }

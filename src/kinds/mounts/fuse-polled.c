@@ -19,11 +19,7 @@
 #include "kinds/places.h"
 
 #include <inttypes.h>
-#include <poll.h>
 #include <stdlib.h>
-
-/* Nobody is asked to wait when it is polled (poll_requested_events): any time does. */
-enum { A_MOMENT_MS = 1000 };
 
 struct polled {
 	size_t place; /* opener_keep */
@@ -106,11 +102,10 @@ static int open_next(struct file_opener *opener, const RegFileEntry *reg, int fl
 		return fail(err, ERR_IMAGE_INVALID,
 			    "file %" PRIu32 " (%s) has a number for polling that cannot be",
 			    reg->id, reg->name);
-	autoclose int fd = fuse_open_file(opener, reg, flags, number - last - 1, err);
-	struct pollfd state = { .fd = fd, .events = POLLIN | POLLOUT | POLLPRI };
+	autoclose int fd = fuse_open_and_poll(opener, reg, flags, number - last - 1, err);
 	if (fd < 0)
 		return -1;
-	if (poll(&state, 1, A_MOMENT_MS) < 0 || fuse_play_polled(opener, device) != number)
+	if (fuse_play_polled(opener, device) != number)
 		return fail(err, ERR_KERNEL_REFUSED,
 			    "%s cannot be polled by the number by which its driver knows it",
 			    reg->name);

@@ -33,6 +33,7 @@
 #include <limits.h>
 #include <linux/openat2.h>
 #include <linux/securebits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -214,6 +215,9 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	return fd;
 }
 
+/* Nobody is asked to wait when it is polled (poll_requested_events): any time does. */
+enum { A_MOMENT_MS = 1000 };
+
 struct finding {
 	const struct file_opener *opener;
 	const struct fuse_way *way;
@@ -251,6 +255,9 @@ static int open_at_last(const struct finding *finding)
 	int fd = open_found(way);
 	if (way->file_id)
 		fuse_play_opening(finding->opener, way->mount->root_dev, 0);
+	struct pollfd state = { .fd = fd, .events = POLLIN | POLLOUT | POLLPRI };
+	if (fd >= 0 && way->polled)
+		poll(&state, 1, A_MOMENT_MS);
 	return fd;
 }
 

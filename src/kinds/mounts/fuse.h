@@ -110,12 +110,15 @@ struct fuse_way {
 	int flags;
 	uint64_t failing; /* so many attempts come before, and nobody is about to open it yet */
 	uint32_t file_id; /* then this file is; 0: none */
+	bool polled;	  /* and it is polled, once: as whoever may ask for it */
 };
 int fuse_open_inside(const struct file_opener *opener, const struct fuse_way *way,
 		     struct error *err);
-/* After so many attempts that fail. */
 int fuse_open_file(const struct file_opener *opener, const RegFileEntry *reg, int flags,
-		   uint64_t failing, struct error *err);
+		   struct error *err);
+/* After so many attempts that fail; and polls it. */
+int fuse_open_and_poll(const struct file_opener *opener, const RegFileEntry *reg, int flags,
+		       uint64_t failing, struct error *err);
 
 /*
  * fuse-polled.c: more than so many were not opened before a file that was polled. Opens all of its

@@ -240,7 +240,7 @@ static void scheduling_is_possible(void **state)
 	thread->has_cpu_affinity = true;
 	thread->cpu_affinity = (ProtobufCBinaryData){ sizeof none, none };
 	see_checked(fixture, &scheduling_kind, false);
-	none[1] = 4;
+	none[sizeof none - 1] = 4;
 	see_checked(fixture, &scheduling_kind, true);
 	thread->has_io_priority = true;
 	thread->io_priority = 4 << 13;

@@ -51,8 +51,13 @@ static const struct file_kind *const file_kinds[] = {
 };
 
 static const struct file_aspect *const file_aspects[] = {
-	&status_flags_aspect, &locks_aspect, /* before owners, who would be told of leases */
-	&owner_aspect,	      &gone_process_aspect, &inode_owner_aspect, NULL,
+	&status_flags_aspect,
+	&locks_aspect, /* before owners, who would be told of leases */
+	&owner_aspect,
+	&gone_process_aspect,
+	&inode_owner_aspect,
+	&cgroup_events_aspect,
+	NULL,
 };
 
 static const struct task_kind *const files_stage[] = {
@@ -139,7 +144,8 @@ static const struct task_kind *const last_stage[] = {
 };
 
 static const struct tree_kind *const tree_kinds[] = {
-	&freezer_tree_kind, &mounts_tree_kind, &memory_tree_kind, &locks_tree_kind, NULL,
+	&freezer_tree_kind, &cgroups_tree_kind, &mounts_tree_kind,
+	&memory_tree_kind,  &locks_tree_kind,	NULL,
 };
 
 static const struct source_opener *const source_openers[] = {

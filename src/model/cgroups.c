@@ -53,17 +53,23 @@ const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct t
 	return tc->has_cg_set ? snapshot_cgroup_set(snapshot, tc->cg_set) : NULL;
 }
 
+const CgMemberEntry *cgroup_member(const CgSetEntry *set, const char *hierarchy)
+{
+	for (size_t i = 0; set && i < set->n_ctls; i++)
+		if (strcmp(set->ctls[i]->name, hierarchy) == 0)
+			return set->ctls[i];
+	return NULL;
+}
+
 bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member)
 {
 	const InventoryEntry *inventory = snapshot->inventory;
 	const CgSetEntry *dumper = inventory && inventory->has_root_cg_set
 					   ? snapshot_cgroup_set(snapshot, inventory->root_cg_set)
 					   : NULL;
+	const CgMemberEntry *there = cgroup_member(dumper, member->name);
 
-	for (size_t i = 0; dumper && i < dumper->n_ctls; i++)
-		if (strcmp(dumper->ctls[i]->name, member->name) == 0)
-			return strcmp(dumper->ctls[i]->path, member->path) != 0;
-	return true;
+	return !there || strcmp(there->path, member->path) != 0;
 }
 
 static bool is_at_or_above(const char *path, const char *other)
@@ -137,34 +143,7 @@ bool cgroup_hierarchy_has(const char *hierarchy, const char *controller)
 	return strcmp(hierarchy, controller) == 0;
 }
 
-static const char *given_path(const char *text, size_t *ret_controller)
-{
-	const char *colon = strchr(text, ':');
-
-	*ret_controller = colon && *text != '/' ? (size_t)(colon - text) : 0;
-	return *ret_controller ? colon + 1 : text;
-}
-
-const char *cgroup_root_given(const struct texts *roots, const char *hierarchy)
-{
-	const char *all = NULL, *found = NULL;
-
-	for (size_t i = 0; roots && i < roots->count; i++) {
-		char controller[64] = "";
-		size_t length;
-		const char *path = given_path(roots->texts[i], &length);
-		if (length >= sizeof controller)
-			continue;
-		memcpy(controller, roots->texts[i], length);
-		if (!length && roots->texts[i][0] != ':')
-			all = path;
-		else if (cgroup_hierarchy_has(hierarchy, controller))
-			found = path + (*path == ':');
-	}
-	return found ? found : all;
-}
-
-static const CgControllerEntry *controller_of(const CgroupEntry *cgroups, const char *hierarchy)
+const CgControllerEntry *cgroup_controller(const CgroupEntry *cgroups, const char *hierarchy)
 {
 	for (size_t i = 0; cgroups && i < cgroups->n_controllers; i++) {
 		const CgControllerEntry *entry = cgroups->controllers[i];
@@ -175,8 +154,7 @@ static const CgControllerEntry *controller_of(const CgroupEntry *cgroups, const 
 	return NULL;
 }
 
-/* How much of a path a directory is; 0: it is not on the way. */
-static size_t prefix(const char *path, const char *name)
+size_t cgroup_path_prefix(const char *path, const char *name)
 {
 	size_t length = strlen(name);
 
@@ -189,7 +167,9 @@ static size_t prefix(const char *path, const char *name)
 static const CgroupDirEntry *find_below(CgroupDirEntry *const *dirs, size_t n, const char *path)
 {
 	for (size_t i = 0; i < n; i++) {
-		size_t length = prefix(path, dirs[i]->dir_name);
+		const char *name = dirs[i]->dir_name;
+		size_t length =
+			strcmp(name, "/") == 0 ? *path == '/' : cgroup_path_prefix(path, name);
 		if (!length)
 			continue;
 		const char *rest = path + length + strspn(path + length, "/");
@@ -201,7 +181,7 @@ static const CgroupDirEntry *find_below(CgroupDirEntry *const *dirs, size_t n, c
 const CgroupDirEntry *cgroup_directory_of(const CgroupEntry *cgroups, const char *hierarchy,
 					  const char *path)
 {
-	const CgControllerEntry *controller = controller_of(cgroups, hierarchy);
+	const CgControllerEntry *controller = cgroup_controller(cgroups, hierarchy);
 
 	return controller ? find_below(controller->dirs, controller->n_dirs, path) : NULL;
 }
@@ -210,70 +190,4 @@ const CgroupDirEntry *cgroup_directory(const struct snapshot *snapshot, const ch
 				       const char *path)
 {
 	return cgroup_directory_of(snapshot_cgroups(snapshot), hierarchy, path);
-}
-
-/* ---- other roots ---- */
-
-static const char *root_of(const struct snapshot *snapshot, const char *hierarchy)
-{
-	const CgControllerEntry *controller = controller_of(snapshot_cgroups(snapshot), hierarchy);
-
-	return controller && controller->n_dirs ? controller->dirs[0]->dir_name : NULL;
-}
-
-/* One that is by chance that of the dumper is told apart from it by a slash at its end. */
-static void move_member(struct snapshot *snapshot, CgMemberEntry *member, const char *old,
-			const char *new)
-{
-	size_t length = strcmp(old, "/") == 0 ? 0 : prefix(member->path, old);
-
-	if (!cgroup_is_own(snapshot, member) || (!length && strcmp(old, "/") != 0))
-		return;
-	const char *rest = member->path + length;
-	member->path = arena_printf(snapshot->arena, "%s%s",
-				    strcmp(new, "/") == 0 && *rest ? "" : new, rest);
-	if (!cgroup_is_own(snapshot, member))
-		member->path = arena_printf(snapshot->arena, "%s/", member->path);
-}
-
-static void move_set(struct snapshot *snapshot, CgSetEntry *set, const struct texts *roots)
-{
-	for (size_t i = 0; i < set->n_ctls; i++) {
-		const char *new = cgroup_root_given(roots, set->ctls[i]->name);
-		const char *old = new ? root_of(snapshot, set->ctls[i]->name) : NULL;
-		if (old)
-			move_member(snapshot, set->ctls[i], old, new);
-	}
-}
-
-int cgroups_move_roots(struct snapshot *snapshot, const struct texts *roots, struct error *err)
-{
-	CgroupEntry *cgroups = (CgroupEntry *)(uintptr_t)snapshot_cgroups(snapshot);
-	const InventoryEntry *inventory = snapshot->inventory;
-
-	for (size_t i = 0; i < roots->count; i++) {
-		size_t length;
-		const char *path = given_path(roots->texts[i], &length);
-		if (path[path[0] == ':'] != '/')
-			return fail(err, ERR_USAGE, "--cgroup-root %s is not [CONTROLLER:]/PATH",
-				    roots->texts[i]);
-	}
-	if (!roots->count || !cgroups || !snapshot->n_tasks)
-		return 0;
-	for (size_t i = 0; i < cgroups->n_sets; i++)
-		if (!inventory || !inventory->has_root_cg_set ||
-		    cgroups->sets[i]->id != inventory->root_cg_set)
-			move_set(snapshot, cgroups->sets[i], roots);
-	for (size_t i = 0; i < snapshot->n_namespaces; i++)
-		if (snapshot->namespaces[i]->cgroup_root)
-			move_set(snapshot, snapshot->namespaces[i]->cgroup_root, roots);
-	for (size_t i = 0; i < cgroups->n_controllers; i++) {
-		CgControllerEntry *controller = cgroups->controllers[i];
-		const char *new = controller->n_cnames
-					  ? cgroup_root_given(roots, controller->cnames[0])
-					  : NULL;
-		if (new && controller->n_dirs)
-			controller->dirs[0]->dir_name = arena_string(snapshot->arena, new);
-	}
-	return 0;
 }

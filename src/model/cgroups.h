@@ -32,7 +32,8 @@ const CgSetEntry *thread_cgroups(const struct snapshot *snapshot, const struct t
 				 size_t thread);
 
 /*
- * --cgroup-root: what was below the root of the tree in a hierarchy is below another one now.
+ * cgroup-roots.c. --cgroup-root: what was below the root of the tree in a hierarchy is below
+ * another one now.
  * "CONTROLLER:/PATH", or "/PATH" for all that are not named.
  */
 int cgroups_move_roots(struct snapshot *snapshot, const struct texts *roots, struct error *err);
@@ -42,12 +43,20 @@ const char *cgroup_root_given(const struct texts *roots, const char *hierarchy);
 /* Is a hierarchy that of a controller ("cpu,cpuacct", "name=systemd"), by one of its names? */
 bool cgroup_hierarchy_has(const char *hierarchy, const char *controller);
 
+/* The entry of a hierarchy, by one of its names; NULL. */
+const CgControllerEntry *cgroup_controller(const CgroupEntry *cgroups, const char *hierarchy);
+/* How much of a path a directory is; 0: it is not on the way, or the root. */
+size_t cgroup_path_prefix(const char *path, const char *name);
+
 /* What is recorded of a cgroup besides who is in it; NULL: nothing. `path` is that of a member. */
 const CgroupDirEntry *cgroup_directory(const struct snapshot *snapshot, const char *hierarchy,
 				       const char *path);
 const CgroupDirEntry *cgroup_directory_of(const CgroupEntry *cgroups, const char *hierarchy,
 					  const char *path);
 const CgroupEntry *snapshot_cgroups(const struct snapshot *snapshot); /* NULL: not told */
+
+/* Where a set is in a hierarchy, by its whole name. NULL: there is none, or no set. */
+const CgMemberEntry *cgroup_member(const CgSetEntry *set, const char *hierarchy);
 
 /* Is the path one of the tree's own, and not where the dumper was? */
 bool cgroup_is_own(const struct snapshot *snapshot, const CgMemberEntry *member);

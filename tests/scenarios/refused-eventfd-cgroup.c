@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /*
  * name: refused-eventfd-cgroup
- * promise: a dump is refused where a cgroup of v1 counts an eventfd up, which nothing tells
+ * promise: a dump is refused where a cgroup of v1 counts an eventfd up that is none of the tree
  * needs: initial-user-namespace kernel_memory file:/sys/fs/cgroup/memory/cgroup.event_control
  * flavours: flat three
  * refused: unsupported-file

@@ -35,13 +35,6 @@ bool bpf_program_is_of_tree(struct collect *collect, uint32_t number);
  */
 int bpf_give_up(const struct open_file *file, FileEntry *entry, struct error *err);
 
-/*
- * links.c: the path of a cgroup by the number of its directory; it has to be there. `what`: what
- * leads to it, "a BPF link to".
- */
-int bpf_cgroup_path(const struct open_file *file, const char *what, uint64_t number,
-		    char **ret_path, struct error *err);
-
 /* map-content.c: `fd`: one that allows what is done. */
 int bpf_content_read(const struct open_file *file, int fd, const BpfmapFileEntry *map,
 		     struct error *err);

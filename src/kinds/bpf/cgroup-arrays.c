@@ -5,6 +5,7 @@
  * tells (fd_array_map_*, kernel/bpf/arraymap.c).
  */
 #include "kinds/bpf/bpf.h"
+#include "kinds/cgroups/cgroups.h"
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
@@ -85,7 +86,7 @@ int bpf_cgroups_read(const struct open_file *file, int fd, const BpfmapFileEntry
 		char *path;
 		if (!numbers[i])
 			continue;
-		if (bpf_cgroup_path(file, "a BPF map with", numbers[i], &path, err))
+		if (cgroup_path_by_number(file, "", "a BPF map with", numbers[i], &path, err))
 			return -1;
 		add(collect, data, i, path);
 	}

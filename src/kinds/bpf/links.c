@@ -18,15 +18,12 @@
 #include "base/cleanup.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
-#include "kernel/by-handle.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-enum { HANDLE_OF_KERNFS = 0xfe /* FILEID_KERNFS, linux/exportfs.h */ };
 
 static bool link_recognise(const struct open_file *file)
 {
@@ -36,58 +33,6 @@ static bool link_recognise(const struct open_file *file)
 }
 
 /* ---- Dump ---- */
-
-/* The text of a descriptor's link below /proc/self/fd; false with errno. */
-static bool path_of(int fd, char *text, size_t room)
-{
-	char link[64];
-
-	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-	ssize_t length = readlink(link, text, room - 1);
-	text[length < 0 ? 0 : length] = '\0';
-	return length >= 0;
-}
-
-/* From the root of the hierarchy on; NULL with errno, ESTALE: it is not there any more. */
-static char *cgroup_path(struct collect *collect, int root, uint64_t id)
-{
-	union {
-		struct file_handle handle;
-		uint8_t bytes[sizeof(struct file_handle) + sizeof id];
-	} of = { .handle = { .handle_bytes = sizeof id, .handle_type = HANDLE_OF_KERNFS } };
-	char above[MAX_CGROUP_PATH], path[2 * MAX_CGROUP_PATH];
-
-	memcpy(of.handle.f_handle, &id, sizeof id);
-	autoclose int fd = id ? open_by_handle_from(root, &of.handle, O_PATH | O_CLOEXEC) : -1;
-	if (!id)
-		errno = ESTALE;
-	if (fd < 0 || !path_of(root, above, sizeof above) || !path_of(fd, path, sizeof path))
-		return NULL;
-	size_t length = strcmp(above, "/") == 0 ? 0 : strlen(above);
-	errno = ESTALE;
-	if (strncmp(path, above, length) != 0 || path[length] != '/')
-		return NULL;
-	return arena_string(collect->arena, path + length);
-}
-
-int bpf_cgroup_path(const struct open_file *file, const char *what, uint64_t number,
-		    char **ret_path, struct error *err)
-{
-	struct collect *collect = file->target->collect;
-	autoclose int root = cgroup_hierarchy_open(collect->arena,
-						   collect->options->externals->cgroups.yard, "");
-
-	if (root < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the hierarchy of cgroups");
-	*ret_path = cgroup_path(collect, root, number);
-	if (!*ret_path && errno != ESTALE && errno != ENOENT)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its cgroup",
-				  file->what);
-	return *ret_path ? 0
-			 : fail(err, ERR_UNSUPPORTED_FILE,
-				"%s is %s a cgroup that is gone, or not seen from here", file->what,
-				what);
-}
 
 static int collect_link(const struct open_file *file, FileEntry *entry, struct error *err)
 {
@@ -103,7 +48,8 @@ static int collect_link(const struct open_file *file, FileEntry *entry, struct e
 	if (info.type != BPF_LINK_TYPE_CGROUP)
 		return fail(err, ERR_UNSUPPORTED_FILE, "%s is a BPF link of kind %u", file->what,
 			    info.type);
-	if (bpf_cgroup_path(file, "a BPF link to", info.cgroup.cgroup_id, &record->path, err) ||
+	if (cgroup_path_by_number(file, "", "a BPF link to", info.cgroup.cgroup_id, &record->path,
+				  err) ||
 	    bpf_program_record(file, info.prog_id, info.cgroup.attach_type, err))
 		return -1;
 	record->id = file->id;

@@ -12,6 +12,7 @@ extern const struct task_kind cgroups_kind;
 extern const struct tree_kind freezer_tree_kind; /* freezer.c */
 extern const struct source_opener cgroup_source; /* directories.c */
 extern const struct namespace_kind cgroup_namespace_kind;
+extern const struct file_aspect cgroup_events_aspect; /* events.c */
 
 /* A set of the lines of /proc/PID/cgroup; NULL with err. */
 CgSetEntry *cgroup_parse_set(struct snapshot *snapshot, const char *text, uint32_t id,
@@ -21,6 +22,7 @@ bool cgroup_is_path(const char *path);
 
 /* properties.c */
 extern const struct task_kind cgroup_properties_kind;
+extern const struct tree_kind cgroups_tree_kind; /* adopt.c */
 
 /* Once all tasks are seen: what is put into cgroup.img. */
 int cgroups_complete(struct collect *collect, struct error *err);
@@ -37,6 +39,13 @@ int cgroup_directory_open(struct file_opener *opener, const CgMemberEntry *membe
 bool cgroup_is_made_here(struct file_opener *opener, const char *hierarchy, const char *path);
 /* A hierarchy by its controllers or name; -1 with errno. */
 int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *name);
+
+/*
+ * by-number.c: the path of a cgroup of a hierarchy by the number of its directory; it has to be
+ * there. `what`: what leads to it, "a BPF link to".
+ */
+int cgroup_path_by_number(const struct open_file *file, const char *hierarchy, const char *what,
+			  uint64_t number, char **ret_path, struct error *err);
 
 /*
  * properties-read.c: what is recorded of the cgroups of a tree besides who is in them;

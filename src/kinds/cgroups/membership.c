@@ -12,6 +12,7 @@
  * Zombies are in none any more.
  */
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/cgroups/events.h"
 
 #include "base/procfs.h"
 #include "collect/collect.h"
@@ -166,6 +167,7 @@ int cgroups_complete(struct collect *collect, struct error *err)
 		cgroups->sets[i] = seen->sets[i].set;
 	if (cgroup_properties_collect(collect, cgroups, err))
 		return -1;
+	cgroup_events_warn(collect, cgroups);
 	snapshot_add_record(collect->snapshot, IMAGE_CGROUP, 0, cgroups);
 	inventory->has_root_cg_set = true;
 	inventory->root_cg_set = seen->sets[0].set->id;
@@ -263,14 +265,6 @@ static bool applies(const struct planning *planning)
 		       thread_cgroups(plan->snapshot, task, first_living(task));
 }
 
-static const CgMemberEntry *member_of(const CgSetEntry *set, const char *name)
-{
-	for (size_t i = 0; set && i < set->n_ctls; i++)
-		if (strcmp(set->ctls[i]->name, name) == 0)
-			return set->ctls[i];
-	return NULL;
-}
-
 static int apply(const struct applied_thread *thread, struct error *err)
 {
 	const struct snapshot *snapshot = thread->plan->snapshot;
@@ -279,7 +273,7 @@ static int apply(const struct applied_thread *thread, struct error *err)
 		thread_cgroups(snapshot, thread->task, first_living(thread->task));
 
 	for (size_t i = 0; set && i < set->n_ctls; i++) {
-		const CgMemberEntry *other = member_of(process, set->ctls[i]->name);
+		const CgMemberEntry *other = cgroup_member(process, set->ctls[i]->name);
 		if (other && strcmp(other->path, set->ctls[i]->path) == 0)
 			continue;
 		if (cgroup_move_thread(thread->opener, set->ctls[i],

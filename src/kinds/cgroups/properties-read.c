@@ -141,15 +141,18 @@ static CgroupDirEntry *read_directory(struct reading *reading, int fd, const cha
 }
 
 /* "cpu,cpuacct" as names; that of v2 is empty. */
-static void add_names(struct arena *arena, CgControllerEntry *controller, const char *hierarchy)
+static CgControllerEntry *new_controller(struct collect *collect, const char *hierarchy)
 {
-	char *rest = arena_string(arena, hierarchy), *name;
+	CgControllerEntry *controller =
+		snapshot_new(collect->snapshot, CG_CONTROLLER_ENTRY, CgControllerEntry);
+	char *rest = arena_string(collect->arena, hierarchy), *name;
 
 	while ((name = strsep(&rest, ","))) {
-		controller->cnames = arena_grow(arena, controller->cnames, controller->n_cnames,
-						sizeof *controller->cnames);
+		controller->cnames = arena_grow(collect->arena, controller->cnames,
+						controller->n_cnames, sizeof *controller->cnames);
 		controller->cnames[controller->n_cnames++] = name;
 	}
+	return controller;
 }
 
 static bool is_within(const char *path, const char *top)
@@ -184,14 +187,6 @@ static int read_top(struct reading *reading, CgControllerEntry *controller, int 
 	return 0;
 }
 
-static const CgMemberEntry *member_in(const CgSetEntry *set, const char *hierarchy)
-{
-	for (size_t i = 0; i < set->n_ctls; i++)
-		if (strcmp(set->ctls[i]->name, hierarchy) == 0)
-			return set->ctls[i];
-	return NULL;
-}
-
 /* Whoever may not look there, or has nothing to look at, leaves them as they are. */
 static int not_opened(const char *hierarchy, struct error *err)
 {
@@ -207,12 +202,12 @@ static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const c
 {
 	struct collect *collect = reading->collect;
 	const struct cgroup_wishes *wishes = &collect->options->externals->cgroups;
-	const CgMemberEntry *own = member_in(cgroups->sets[0], hierarchy);
+	const CgMemberEntry *own = cgroup_member(cgroups->sets[0], hierarchy);
 	CgControllerEntry *controller = NULL;
 	autoclose int root = -1;
 
 	for (size_t i = 1; i < cgroups->n_sets; i++) {
-		const CgMemberEntry *member = member_in(cgroups->sets[i], hierarchy);
+		const CgMemberEntry *member = cgroup_member(cgroups->sets[i], hierarchy);
 		if (!member || !own || strcmp(member->path, own->path) == 0 ||
 		    !cgroup_is_path(member->path))
 			continue;
@@ -224,9 +219,7 @@ static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const c
 			if (cgroup_wanted_properties(collect->arena, wishes, hierarchy,
 						     &reading->names, err))
 				return -1;
-			controller = snapshot_new(collect->snapshot, CG_CONTROLLER_ENTRY,
-						  CgControllerEntry);
-			add_names(collect->arena, controller, hierarchy);
+			controller = new_controller(collect, hierarchy);
 			/* lxc names the one above all of its tasks. */
 			if (top && strcmp(top, "/") != 0 && is_within(member->path, top) &&
 			    read_top(reading, controller, root, top))
@@ -242,8 +235,11 @@ static int read_hierarchy(struct reading *reading, CgroupEntry *cgroups, const c
 	if (errno)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read the cgroups of %s",
 				  *hierarchy ? hierarchy : "version 2");
-	if (!controller)
+	/* CRIU looks for one of each hierarchy that a set has. */
+	if (!controller && cgroups->n_sets == 1)
 		return 0;
+	if (!controller)
+		controller = new_controller(collect, hierarchy);
 	cgroups->controllers = arena_grow(collect->arena, cgroups->controllers,
 					  cgroups->n_controllers, sizeof controller);
 	cgroups->controllers[cgroups->n_controllers++] = controller;
@@ -267,7 +263,7 @@ int cgroup_properties_below(struct collect *collect, const CgSetEntry *roots, st
 
 	for (size_t i = 0; cgroups && externals && i < roots->n_ctls; i++) {
 		const char *hierarchy = roots->ctls[i]->name, *path = roots->ctls[i]->path;
-		const CgMemberEntry *own = member_in(cgroups->sets[0], hierarchy);
+		const CgMemberEntry *own = cgroup_member(cgroups->sets[0], hierarchy);
 		CgControllerEntry *controller = controller_of(collect, cgroups, hierarchy);
 		if (!controller || !own || is_within(own->path, path) || !cgroup_is_path(path))
 			continue;

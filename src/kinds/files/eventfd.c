@@ -7,11 +7,8 @@
  * In the images EFD_SEMAPHORE stands among the flags of the file: it is O_WRONLY, and an eventfd is
  * always O_RDWR.
  *
- * Refused, where the kernel's memory may be read: one that a cgroup of v1 was told to count up
- * (cgroup.event_control, eventfd-cgroup.c). Elsewhere nothing tells, and it does so no more after a
- * restore.
+ * What cgroups of v1 were told to count it up for is in kinds/cgroups/events.c.
  */
-#include "kinds/files/eventfd-cgroup.h"
 #include "kinds/files/files.h"
 #include "kinds/opener.h"
 
@@ -45,7 +42,7 @@ static int eventfd_collect(const struct open_file *file, FileEntry *entry, struc
 	entry->efd->id = file->id;
 	entry->efd->flags = file->flags | (is_semaphore ? EFD_SEMAPHORE : 0);
 	entry->efd->counter = value;
-	return eventfd_refuse_cgroup(file, err);
+	return 0;
 }
 
 static int eventfd_check(const struct snapshot *snapshot, const FileEntry *entry, struct error *err)

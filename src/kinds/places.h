@@ -62,10 +62,16 @@ int mount_of_removed_root(const struct open_file *file, const char *path, uint32
 /*
  * The same for an end of a terminal of this devpts, which has that name there (ptmx, 0, ...), and
  * its path. Who made it before the devpts was mounted, as a restore and LXC do, has left it on a
- * mount that is gone: then it is on one that shows the same.
+ * mount that is gone: then it is on one that shows the same. One that was made by a node of /dev is
+ * where another can be made.
  */
 int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *name,
 		      uint32_t *ret_mount_id, const char **ret_path, struct error *err);
+/*
+ * What has this name in a devpts (O_PATH), by a mount of the tree or of nestor's own; -1: with
+ * errno, ENOENT where none of them leads there, or with an error.
+ */
+int mount_open_terminal(struct collect *collect, dev_t devpts, const char *name, struct error *err);
 /* A directory (O_PATH) on the mount of a file, if a namespace of the tree has it; -1 with errno. */
 int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id);
 /* The mount on which it was opened; -1 where all tasks are in nestor's own namespace. */

@@ -450,67 +450,6 @@ int mount_of_removed_root(const struct open_file *file, const char *path, uint32
 	return survey_is_same(fd, root_fd);
 }
 
-/* 1 with a path; 0: it is another devpts, or its name is covered; -1 with errno. */
-static int path_to_terminal(const struct open_file *file, const struct live_namespace *namespace,
-			    const struct mount_line *line, const char *name, int fd,
-			    const char **ret_path)
-{
-	struct arena *arena = file->target->collect->snapshot->arena;
-	const char *at = strcmp(line->mountpoint, "/") == 0 ? "" : line->mountpoint;
-
-	*ret_path = arena_printf(arena, "%s/%s", at, name);
-	autoclose int found = survey_open_on_mount(namespace, line, *ret_path);
-	if (found < 0)
-		return survey_is_absent(errno) ? 0 : -1;
-	return survey_is_same(fd, found);
-}
-
-static int find_terminal(const struct open_file *file, dev_t devpts, const char *name, int fd,
-			 uint32_t *ret_mount_id, const char **ret_path)
-{
-	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
-	int found = 0;
-
-	for (size_t i = 0; i < survey->n_namespaces && !found; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines && !found; k++) {
-			const struct mount_line *line = &survey->namespaces[i].table.lines[k];
-			const char *path;
-			if (line->device != devpts || strcmp(line->root, "/") != 0)
-				continue;
-			found = path_to_terminal(file, &survey->namespaces[i], line, name, fd,
-						 &path);
-			if (found <= 0)
-				continue;
-			*ret_path = path;
-			*ret_mount_id = line->id;
-		}
-	return found;
-}
-
-int mount_of_terminal(const struct open_file *file, dev_t devpts, const char *name,
-		      uint32_t *ret_mount_id, const char **ret_path, struct error *err)
-{
-	const struct mount_survey *survey = survey_of_mounts(file->target->collect);
-	const struct live_namespace *namespace;
-
-	*ret_path = file->link;
-	if (!survey)
-		return mount_of_file(file, ret_mount_id, err);
-	autoclose int fd = target_open(file->target, file->proc_name, O_PATH);
-	int64_t mount_id = fd < 0 ? -1 : survey_mount_id(fd);
-	if (mount_id < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot tell the mount of %s",
-				  file->what);
-	if (survey_is_own_mount(survey, mount_id) ||
-	    survey_find_mount(survey, mount_id, &namespace))
-		return mount_of_file(file, ret_mount_id, err);
-	int found = find_terminal(file, devpts, name, fd, ret_mount_id, ret_path);
-	if (found < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look for %s in other mounts",
-				  file->what);
-	return found ? found : mount_of_file(file, ret_mount_id, err);
-}
-
 int mount_open_directory(const struct open_file *file, const char *path, uint32_t *ret_mount_id)
 {
 	const struct mount_survey *survey = survey_of_mounts(file->target->collect);

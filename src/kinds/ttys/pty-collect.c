@@ -172,9 +172,12 @@ static int collect_master(const struct open_file *file, int fd, struct known_pty
 		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot tell its number",
 				  file->what);
 	/* Only its name: an open would be seen by the master. */
-	autoclose int peer = pty_open_peer(fd, O_PATH);
-	if (peer < 0 || fstat(peer, &name) < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot find its other side",
+	const struct pty_side side = { fd, (uint32_t)index };
+	autoclose int peer = pty_open_other(collect, &side, O_PATH, file->what, err);
+	if (peer < 0)
+		return -1;
+	if (fstat(peer, &name) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot look at its other side",
 				  file->what);
 	const char *path;
 	int mounted = mount_of_terminal(file, name.st_dev, "ptmx", &mount_id, &path, err);
@@ -356,10 +359,11 @@ static int collect_queues(struct collect *collect, const struct known_pty *pty, 
 				    pty->what);
 		return 0;
 	}
-	autoclose int slave = was_open ? pty_open_peer(master, O_RDWR | O_NONBLOCK) : -1;
+	const struct pty_side side = { master, pty->index };
+	int flags = O_RDWR | O_NONBLOCK;
+	autoclose int slave = was_open ? pty_open_other(collect, &side, flags, pty->what, err) : -1;
 	if (was_open && slave < 0)
-		return fail_errno(err, ERR_KERNEL_REFUSED, "%s: cannot open its other side",
-				  pty->what);
+		return -1;
 	if (pty_queues_read(master, slave, pty->info, collect->snapshot->arena, pty->what,
 			    &refused) == 0)
 		return 0;

@@ -19,6 +19,10 @@
  * was hung up while its terminal goes on (vhangup(2)) comes back as that of one that is gone; the
  * terminal, as if somebody had opened it since.
  *
+ * One that was made in a devpts beside a mount that is gone since (lxc-start) is found by the
+ * kernel's memory (pty-instance.c), and made again where that devpts is mounted; where nobody may
+ * look there, or it is mounted nowhere, it is refused.
+ *
  * A master that was not unlocked yet (TIOCSPTLCK) is locked again when all are open.
  *
  * Refused: one that was locked when its slave had been open; a master that was opened to read or

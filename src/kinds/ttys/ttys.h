@@ -27,6 +27,14 @@ int pty_queues_read(int master, int slave, TtyInfoEntry *info, struct arena *are
 int pty_queues_check(const TtyInfoEntry *info, struct error *err);
 int pty_queues_write(int master, int slave, const TtyInfoEntry *info, struct error *err);
 
+/* pty-instance.c: the other side of a master of a live tree. */
+struct pty_side {
+	int master;
+	uint32_t index;
+};
+int pty_open_other(struct collect *collect, const struct pty_side *side, int flags,
+		   const char *what, struct error *err);
+
 /* pty-make.c */
 int pty_open_peer(int master, int flags);
 /* Is it made before the tree is? */

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/texts.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -33,12 +34,14 @@ struct external {
 	enum external_type type;
 	const char *id;	   /* what is between the brackets; "": all of the type */
 	const char *value; /* behind "]:"; "" where there is none */
+	atomic_bool *met;  /* somebody has looked for it */
 };
 
 /* --inherit-fd: a descriptor of ours for what the images know by this key. */
 struct inherited_fd {
 	const char *key; /* "pipe[123]", "tty[8802:20]", "tmp/log": see externals_fd */
 	int fd;
+	atomic_bool *met; /* somebody has looked for it */
 };
 
 /* What becomes of TCP connections to somebody outside, and what else criu(8) has about them. */
@@ -64,6 +67,7 @@ struct mount_wishes {
 	bool sharing;	   /* peers of mounts outside of the tree come back as such */
 	bool masters;	   /* a slave of a mount that is not to be seen comes back all the same */
 	struct texts skip; /* mountpoints: left out, with all that is below them */
+	bool *skip_met;	   /* like these: there is such a mount */
 	struct texts filesystems; /* types that are mounted again without what is in them */
 };
 
@@ -83,7 +87,7 @@ struct externals {
 	struct mount_wishes mounts;
 };
 
-/* "TYPE[ID]:VALUE" as on a command line, or "auto"; texts are copied. ERR_USAGE names what is wrong. */
+/* As on a command line: "TYPE[ID]:VALUE", or "auto"; texts are copied. ERR_USAGE tells why. */
 int externals_add(struct externals *externals, struct arena *arena, const char *text,
 		  struct error *err);
 /* "fd[N]:KEY"; and the same for a client that gives both apart. */
@@ -110,5 +114,9 @@ bool externals_mounts_type(const struct externals *externals, const char *type);
  * is "pipe[1]", and a path has no leading slash.
  */
 int externals_fd(const struct externals *externals, const char *key);
+
+/* In the log: what was named and a dump has not met; what was given and a restore does not need. */
+void externals_tell_unmet(const struct externals *externals);
+void externals_tell_left(const struct externals *externals);
 
 #endif

@@ -120,6 +120,27 @@ bool path_is_plain(const char *path)
 	return true;
 }
 
+char *path_plain(struct arena *arena, const char *path)
+{
+	char *plain = arena_printf(arena, "%s/", path), *to = plain;
+
+	if (path[0] != '/')
+		return NULL;
+	for (const char *at = path; *at;) {
+		at += strspn(at, "/");
+		size_t length = strcspn(at, "/");
+		if (length > 1 || at[0] != '.') {
+			*to++ = '/';
+			memmove(to, plain + (at - path), length);
+			to += length;
+		}
+		at += length;
+	}
+	to -= to > plain + 1 && to[-1] == '/';
+	strcpy(to, to == plain ? "/" : "");
+	return path_is_plain(plain) ? plain : NULL;
+}
+
 static int check_mount(const MntEntry *mount, struct error *err)
 {
 	const char *wrong = NULL;
@@ -433,25 +454,38 @@ void mounts_name_external(const struct snapshot *snapshot, const struct external
 	}
 }
 
-static void move_external(const struct snapshot *snapshot, const struct externals *externals,
-			  const struct mount_namespace *namespace_, bool bound)
+static int move_one(const struct snapshot *snapshot, const struct externals *externals,
+		    MntEntry *mount, struct error *err)
 {
-	for (size_t i = 0; i < namespace_->n_mounts; i++) {
-		MntEntry *mount = namespace_->mounts[i];
-		const char *key = mount->ext_key ? mount->ext_key : mount->mountpoint;
-		const struct external *row = externals_find(externals, EXTERNAL_MNT, key);
-		if ((!mount->ext_mount && (!bound || !mount->bound_path)) || !row || !*row->id ||
-		    !path_is_plain(row->value))
-			continue;
-		mount->bound_path = arena_string(snapshot->arena, row->value);
-		mount->has_bound_depth = false;
-		mount->bound_depth = 0;
+	const char *key = mount->ext_key ? mount->ext_key : mount->mountpoint;
+	const struct external *row = externals_find(externals, EXTERNAL_MNT, key);
+
+	if (!row || !*row->id || !*row->value)
+		return 0;
+	char *path = path_plain(snapshot->arena, row->value);
+	if (!path) {
+		fail(err, ERR_USAGE, "--external mnt[%.200s]:%s gives no absolute path", key,
+		     row->value);
+		return fail_hint(err, "give one that begins with / and has no .. in it");
 	}
+	mount->bound_path = path;
+	mount->has_bound_depth = false;
+	mount->bound_depth = 0;
+	return 0;
 }
 
-void mounts_move_external(const struct snapshot *snapshot, const struct externals *externals)
+int mounts_move_external(const struct snapshot *snapshot, const struct externals *externals,
+			 struct error *err)
 {
-	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++)
-		move_external(snapshot, externals, snapshot->mount_namespaces[i],
-			      snapshot->mount_namespaces[i] == root_mounts(snapshot));
+	for (size_t i = 0; i < snapshot->n_mount_namespaces; i++) {
+		const struct mount_namespace *namespace_ = snapshot->mount_namespaces[i];
+		bool bound = namespace_ == root_mounts(snapshot);
+		for (size_t k = 0; k < namespace_->n_mounts; k++) {
+			MntEntry *mount = namespace_->mounts[k];
+			if ((mount->ext_mount || (bound && mount->bound_path)) &&
+			    move_one(snapshot, externals, mount, err))
+				return -1;
+		}
+	}
+	return 0;
 }

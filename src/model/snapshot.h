@@ -276,7 +276,8 @@ const char *snapshot_moved_path(const struct snapshot *snapshot, struct arena *a
  */
 struct externals;
 void mounts_name_external(const struct snapshot *snapshot, const struct externals *externals);
-void mounts_move_external(const struct snapshot *snapshot, const struct externals *externals);
+int mounts_move_external(const struct snapshot *snapshot, const struct externals *externals,
+			 struct error *err);
 /* Brings the mounts of a namespace into that order; ERR_IMAGE_INVALID if they are no tree. */
 int mount_namespace_order(struct mount_namespace *namespace_, MntEntry **entries, size_t n,
 			  struct arena *arena, struct error *err);
@@ -297,6 +298,8 @@ size_t mount_covering(const struct mount_namespace *namespace_, size_t index, co
 const char *path_below(const char *path, const char *above);
 /* Absolute, without "." and "..", empty names or a slash at the end. */
 bool path_is_plain(const char *path);
+/* Such a path: "/a/b" for "/a//./b/". NULL: it is not absolute, or has a "..". */
+char *path_plain(struct arena *arena, const char *path);
 
 /*
  * What a user namespace may limit for those inside and below: the files of /proc/sys/user. A new

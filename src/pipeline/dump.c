@@ -380,6 +380,7 @@ static int run_steps(struct dump *dump, struct error *err)
 		return -1;
 	if (stop_and_read(dump, err))
 		return -1;
+	externals_tell_unmet(&dump->externals);
 	if (copy_memory(dump, err))
 		return -1;
 	if (dump->asked->leave_running && let_go_on(dump, err))

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret_snapshot,
 			   struct error *err)
@@ -36,17 +37,28 @@ int load_open_root(struct load *load, struct error *err)
 		       : 0;
 }
 
+static bool is_directory(const char *path)
+{
+	struct stat stat_;
+
+	if (stat(path, &stat_))
+		return false;
+	errno = ENOTDIR;
+	return S_ISDIR(stat_.st_mode);
+}
+
 /* The root of a tree with mounts of its own is a mount, as for criu(8); else paths are below it. */
 static int move_mounts(struct load *load, struct error *err)
 {
 	const char *root = load->session->options->root;
 	autofree char *path = root ? realpath(root, NULL) : NULL;
 
-	if (root && !path)
+	if (root && (!path || !is_directory(path)))
 		return fail_errno(err, ERR_USAGE, "cannot open the root directory %s", root);
-	mounts_move_external(&load->snapshot, &load->externals);
 	load->root_moved = root && mounts_move_root(&load->snapshot, path);
-	if (load_open_root(load, err))
+	/* After that: what the caller names is no path that was recorded. */
+	if (mounts_move_external(&load->snapshot, &load->externals, err) ||
+	    load_open_root(load, err))
 		return -1;
 	return trees_find(&load->snapshot, &load->externals, load->root_fd, err);
 }

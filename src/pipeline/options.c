@@ -4,6 +4,7 @@
 
 #include "base/procfs.h"
 #include "model/cgroups.h"
+#include "model/snapshot.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -79,6 +80,24 @@ static int add_veth(struct externals *externals, struct arena *arena, const char
 		arena_printf(arena, "veth[%.*s]:%s", (int)(equals - text), text, equals + 1), err);
 }
 
+static int take_skipped(const struct texts *asked, struct arena *arena, struct mount_wishes *ret,
+			struct error *err)
+{
+	ret->skip_met = arena_array(arena, bool, asked->count + 1);
+	for (size_t i = 0; i < asked->count; i++) {
+		char *path = path_plain(arena, asked->texts[i]);
+		if (!path)
+			return fail(err, ERR_USAGE, "--skip-mnt %s is no absolute path",
+				    asked->texts[i]);
+		if (strcmp(path, "/") == 0)
+			return fail(err, ERR_USAGE,
+				    "--skip-mnt /: the root of a mount namespace cannot be left "
+				    "out");
+		texts_add(&ret->skip, arena, path);
+	}
+	return 0;
+}
+
 /* From the directory for work, as the peer takes it. */
 static const char *yard_of(const struct pipeline_options *options, struct arena *arena)
 {
@@ -122,7 +141,6 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 		.give_masters = options->orphan_masters,
 		.mounts = { .sharing = options->external_sharing,
 			    .masters = options->external_masters,
-			    .skip = options->skip_mnt,
 			    .filesystems = options->enable_fs },
 	};
 
@@ -143,7 +161,8 @@ int pipeline_externals(const struct pipeline_options *options, struct arena *are
 			return fail_errno(err, ERR_USAGE, "--inherit-fd %s: no such descriptor",
 					  text);
 	}
-	if (take_tcp_wishes(options, &externals.tcp, err) ||
+	if (take_skipped(&options->skip_mnt, arena, &externals.mounts, err) ||
+	    take_tcp_wishes(options, &externals.tcp, err) ||
 	    take_cgroup_wishes(options, arena, &externals.cgroups, err))
 		return -1;
 	*ret_externals = externals;

@@ -103,6 +103,7 @@ static void write_stats(struct restore *restore)
 	stats.restore = &entry;
 	log_info("restore", "nestor", "%zu tasks, root pid %d, %" PRIu32 " us",
 		 restore->load.snapshot.n_tasks, (int)restore->result.root_pid, entry.restore_time);
+	externals_tell_left(&restore->load.externals);
 	if (session_write_stats(&restore->session, STATISTICS_NAME, &stats, &err))
 		log_warning("restore", "nestor", "%s, going on without statistics", err.text);
 }

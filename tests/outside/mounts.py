@@ -253,7 +253,71 @@ def loop_in_root(place):
         must(file.read() == "mark", "another file system")
 
 
+def start_with_bound(place):
+    """(a tree that has the directory "one" bound to "at")"""
+    for name in ("one", "two", "at"):
+        os.mkdir(place.file(name))
+    for name in ("one", "two"):
+        with open(place.file(f"{name}/name"), "w", encoding="ascii") as file:
+            file.write(name)
+    pid = place.start(["unshare", "-m", "sh", "-c", f"mount --bind {place.file('one')} "
+                       f"{place.file('at')} && exec sleep 1000"])
+    must(tree.wait_for(lambda: program_of(pid) == "sleep", 5), "it does not begin")
+    return pid
+
+
+def paths_given(place):
+    """What a mount is bound from at a restore is the caller's path, however that is written"""
+    place.dump(start_with_bound(place))
+    at, two = place.file("at"), place.file("two")
+
+    def bound(*options):
+        pid = place.restore(*options)
+        with open(f"/proc/{pid}/root{at}/name", encoding="ascii") as file:
+            found = file.read()
+        tree.kill_tree(pid)
+        must(tree.reap(pid, 5), "it is still there")
+        return found
+    must(bound() == "one", "it is not what it was")
+    must(bound("--external", f"mnt[{at}]:/{two}/./") == "two", "the path is not taken")
+    must(bound("--ext-mount-map", f"{at}:{place.file('one')}", "-M", f"{at}:{two}") == "two",
+         "the first of two holds")
+    # The root is the caller's, too, and has nothing of that name.
+    for name in ("", "/dev"):
+        os.mkdir(place.file(f"root{name}"))
+    subprocess.run(["mount", "--rbind", "/", place.file("root")], check=True)
+    place.mounts.append(place.file("root"))
+    subprocess.run(["mount", "--make-rprivate", place.file("root")], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "none", place.file(f"root{two}")], check=True)
+    must(bound("--root", place.file("root"), "--external", f"mnt[{at}]:{two}") == "two",
+         "the path is taken for one of the root")
+    for path in ("two", f"{at}/../two", "."):
+        status, told = place.nestor("restore", "-d", "-D", place.images, "--external",
+                                    f"mnt[{at}]:{path}")
+        must(status == 2 and "[usage]" in told and path in told, f"{path}: {status} {told}")
+    status, told = place.nestor("restore", "-d", "-D", place.images, "--external",
+                                f"mnt[{at}]:{two}/name")
+    must(status == 1 and "[file-changed]" in told and at in told, f"{status} {told}")
+
+
+def mounts_named(place):
+    """Mounts to be left out, or given, that the tree does not have are told; its root stays"""
+    pid = start_with_bound(place)
+    at = place.file("at")
+    for path in ("/", "//.", "at", ""):
+        status, told = place.nestor("dump", "-t", pid, "-D", place.images, "--skip-mnt", path)
+        must(status == 2 and "[usage]: --skip-mnt" in told, f"{path}: {status} {told}")
+    status, told = place.nestor("dump", "-R", "-t", pid, "-D", place.images, "--skip-mnt",
+                                f"{at}/none", "--skip-mnt", at, "--external", "mnt[/none]:key")
+    must(status == 0 and f"--skip-mnt {at}/none: the tree has no such" in told and
+         f"--skip-mnt {at}:" not in told and "mnt[/none]: the tree has no such" in told, told)
+    place.dump(pid, "--skip-mnt", f"{at}/")
+    pid = place.restore()
+    must(not os.path.exists(f"/proc/{pid}/root{at}/name"), "it is not left out")
+
+
 CASES = [
-    overlay_stays, overlay_gone, overlay_named, overlay_lost, memory_stays, memory_gone,
+    paths_given, mounts_named, overlay_stays, overlay_gone, overlay_named, overlay_lost,
+    memory_stays, memory_gone,
     memory_going, memory_lost, automount_asleep, device_given_to_another, loop_in_root,
 ]

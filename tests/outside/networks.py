@@ -208,7 +208,26 @@ def namespace_bound(place):
     must(bound(pid) == before, f"{before} became {bound(pid)}")
 
 
+def descriptors_left(place):
+    """A descriptor for which a restore has no use is told, and what a dump does not meet"""
+    pid = place.start(["unshare", "-n", "sleep", "1000"])
+    must(tree.wait_for(lambda: program_of(pid) == "sleep", 5), "no sleep")
+    status, told = place.nestor("dump", "-R", "-t", pid, "-D", place.images, "--external",
+                                "net[1]:key", "--external", "pipe[2]")
+    must(status == 0 and "net[1]: the tree has no such" in told and "pipe[2]: the" in told, told)
+    for text in ("net[net:[1]]:key", "net[0x1]:key", "file[1]", "tty[8803]", "net:"):
+        status, told = place.nestor("dump", "-t", pid, "-D", place.images, "--external", text)
+        must(status == 2 and "[usage]" in told and text in told, f"{status} {told}")
+    place.dump(pid)
+    fd, = place.keep(os.open("/proc/self/ns/net", os.O_RDONLY))
+    own = os.readlink("/proc/self/ns/net")
+    told, pid = place.restore_telling(give={"extRootNetNS": fd})
+    must(f"fd[{fd}]:extRootNetNS: the images know nothing" in told, told)
+    must(os.readlink(f"/proc/{pid}/ns/net") != own, "it is taken all the same")
+
+
 CASES = [
-    network_given, network_held, interfaces_given, interfaces_replaced, interfaces_above,
+    descriptors_left, network_given, network_held, interfaces_given, interfaces_replaced,
+    interfaces_above,
     queues_outside, namespace_bound,
 ]

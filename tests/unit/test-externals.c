@@ -88,11 +88,37 @@ static void no_id_stands_for_all_where_that_makes_sense(void **state)
 							 [EXTERNAL_UNIX] = "unix[]",
 							 [EXTERNAL_TTY] = "tty[]",
 							 [EXTERNAL_OVERLAY] = "overlay[]:/dir" };
-	static const char *const wrong[] = {
-		"file[]",      "net[]:key", "veth[]:out", "macvlan[]:o", "netdev[]:o",
-		"pipe[1]:key", "pipe",	    "pipe[1",	  "pipe[1]key",	 "pip[1]",
-		"pipes[1]",    "[1]",	    "",		  "mnt[]:x",	 "mnt[]:smx"
-	};
+	static const char *const wrong[] = { "file[]",
+					     "net[]:key",
+					     "veth[]:out",
+					     "macvlan[]:o",
+					     "netdev[]:o",
+					     "pipe[1]:key",
+					     "pipe",
+					     "pipe[1",
+					     "pipe[1]key",
+					     "pip[1]",
+					     "pipes[1]",
+					     "[1]",
+					     "",
+					     "mnt[]:x",
+					     "mnt[]:smx",
+					     "pipe[a]",
+					     "pipe[-1]",
+					     "pipe[ 1]",
+					     "pipe[1:2]",
+					     "unix[0x1]",
+					     "net[1a]:key",
+					     "tty[1]",
+					     "tty[1:g]",
+					     "tty[1:2:3]",
+					     "tty[1:]",
+					     "file[0x1:2]",
+					     "file[:2]",
+					     "auto:",
+					     "net:",
+					     "unknown:",
+					     "pipe[99999999999999999999]" };
 	struct fixture *fixture = *state;
 
 	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
@@ -109,6 +135,28 @@ static void no_id_stands_for_all_where_that_makes_sense(void **state)
 	assert_int_equal(add(fixture, "overlay[/merged]:/other"), 0);
 	assert_string_equal(value_of(fixture, EXTERNAL_OVERLAY, "/merged"), "/other");
 	assert_string_equal(value_of(fixture, EXTERNAL_OVERLAY, "/else"), "/dir");
+}
+
+static void numbers_are_found_however_they_are_written(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(add(fixture, "pipe[0012]"), 0);
+	assert_int_equal(add(fixture, "net[0]:key"), 0);
+	assert_int_equal(add(fixture, "tty[08803:1B]"), 0);
+	assert_non_null(value_of(fixture, EXTERNAL_PIPE, "12"));
+	assert_non_null(value_of(fixture, EXTERNAL_NET, "0"));
+	assert_non_null(value_of(fixture, EXTERNAL_TTY, "8803:1b"));
+}
+
+static void of_what_is_named_twice_the_last_holds(void **state)
+{
+	struct fixture *fixture = *state;
+
+	assert_int_equal(add(fixture, "mnt[/there]:first"), 0);
+	assert_int_equal(add(fixture, "mnt[/there]:last"), 0);
+	assert_string_equal(value_of(fixture, EXTERNAL_MNT, "/there"), "last");
+	assert_true(*fixture->externals.rows[0].met && *fixture->externals.rows[1].met);
 }
 
 static void flags_of_mounts_are_two(void **state)
@@ -160,8 +208,11 @@ static int inherit(struct fixture *fixture, const char *text)
 
 static void descriptors_are_found_by_their_keys(void **state)
 {
-	static const char *const wrong[] = { "fd[3]:",	"fd[-1]:key", "fd[]:key", "fd[3]",
-					     "[3]:key", "fd[3]key",   "" };
+	static const char *const wrong[] = {
+		"fd[3]:",     "fd[-1]:key",	    "fd[]:key",	  "fd[3]",
+		"[3]:key",    "fd[3]key",	    "",		  "fd[ 3]:key",
+		"fd[+3]:key", "fd[4294967299]:key", "fd[0x3]:key"
+	};
 	struct fixture *fixture = *state;
 	const struct externals *externals = &fixture->externals;
 
@@ -209,6 +260,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(each_type_is_found_by_its_id),
 		TEST(no_id_stands_for_all_where_that_makes_sense),
+		TEST(numbers_are_found_however_they_are_written),
+		TEST(of_what_is_named_twice_the_last_holds),
 		TEST(flags_of_mounts_are_two),
 		TEST(auto_is_what_nobody_has_to_give),
 		TEST(descriptors_are_found_by_their_keys),

@@ -256,7 +256,8 @@ static void what_is_outside_has_the_form_of_a_command_line(void **state)
 	struct fixture *fixture = *state;
 	CriuOpts *request = &fixture->request;
 	const struct pipeline_options *options = &fixture->options;
-	char *externals[] = { "mnt[x]:y", "veth[e]:f" }, *names[] = { "one", "two" };
+	char *externals[] = { "mnt[x]:y", "veth[e]:f" }, *names[] = { "one", "two" },
+	     *paths[] = { "/one", "/two" };
 	UnixSk sockets[] = { UNIX_SK__INIT, UNIX_SK__INIT };
 	CriuVethPair pairs[] = { CRIU_VETH_PAIR__INIT, CRIU_VETH_PAIR__INIT };
 	ExtMountMap mounts[] = { EXT_MOUNT_MAP__INIT, EXT_MOUNT_MAP__INIT };
@@ -286,7 +287,8 @@ static void what_is_outside_has_the_form_of_a_command_line(void **state)
 	request->ext_mnt = all_mounts;
 	request->inherit_fd = all_files;
 	request->join_ns = all_joined;
-	request->skip_mnt = request->enable_fs = names;
+	request->enable_fs = names;
+	request->skip_mnt = paths;
 	request->n_external = request->n_unix_sk_ino = request->n_veths = request->n_ext_mnt = 2;
 	request->n_inherit_fd = request->n_join_ns = request->n_skip_mnt = request->n_enable_fs = 2;
 	take(fixture);
@@ -307,7 +309,7 @@ static void what_is_outside_has_the_form_of_a_command_line(void **state)
 	assert_true(has_text(&options->join_ns, "net:/a"));
 	assert_true(has_text(&options->join_ns, "uts:/b"));
 	assert_int_equal(options->skip_mnt.count, 2);
-	assert_true(has_text(&options->skip_mnt, "two"));
+	assert_true(has_text(&options->skip_mnt, "/two"));
 	assert_int_equal(options->enable_fs.count, 2);
 	assert_true(has_text(&options->enable_fs, "two"));
 	joined[1].extra_opt = "x";

@@ -280,6 +280,29 @@ static const char *path_from_parent(const struct mount_namespace *namespace, siz
 			  namespace->mounts[namespace->parents[index]]->mountpoint);
 }
 
+/* As the kernel has it that says EINVAL for this, too (do_move_mount, fs/namespace.c). */
+static bool are_unlike(int one_fd, int other_fd)
+{
+	struct stat one, other;
+
+	return !fstat(one_fd, &one) && !fstat(other_fd, &other) &&
+	       S_ISDIR(one.st_mode) != S_ISDIR(other.st_mode);
+}
+
+static int fail_attach(const struct making *making, size_t index, int target, struct error *err)
+{
+	int problem = errno;
+
+	if (problem == EINVAL && are_unlike(making->roots[index], target))
+		return fail(err, ERR_FILE_CHANGED,
+			    "mount namespace %" PRIu32
+			    ": mount %.200s: of what is mounted and what "
+			    "it is mounted on one is a directory, and the other is none",
+			    making->namespace->id, making->namespace->mounts[index]->mountpoint);
+	errno = problem;
+	return fail_mount(making, index, "cannot be attached", err);
+}
+
 static int attach_below(struct making *making, size_t index, struct error *err)
 {
 	size_t parent = making->namespace->parents[index];
@@ -290,7 +313,7 @@ static int attach_below(struct making *making, size_t index, struct error *err)
 	if (target < 0)
 		return fail_mount(making, index, "there is nothing to mount it on", err);
 	if (attach(making->roots[index], target, ""))
-		return fail_mount(making, index, "cannot be attached", err);
+		return fail_attach(making, index, target, err);
 	if (making->namespace->mounts[index]->covers_open)
 		making->covered[index] = take_fd(&target);
 	return 0;

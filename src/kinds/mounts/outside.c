@@ -19,11 +19,11 @@
 
 /* ---- dump ---- */
 
-static bool is_skipped(const struct texts *skip, const struct mount_line *line)
+static bool is_skipped(const struct mount_wishes *wishes, const struct mount_line *line)
 {
-	for (size_t i = 0; i < skip->count; i++)
-		if (strcmp(skip->texts[i], line->mountpoint) == 0)
-			return true;
+	for (size_t i = 0; i < wishes->skip.count; i++)
+		if (strcmp(wishes->skip.texts[i], line->mountpoint) == 0)
+			return wishes->skip_met[i] = true;
 	return false;
 }
 
@@ -50,7 +50,7 @@ void mount_table_skip(struct mount_table *table, const struct externals *externa
 		before = n;
 		for (size_t i = 0; i < table->n_lines; i++) {
 			struct mount_line line = table->lines[i];
-			if (is_skipped(&externals->mounts.skip, &line) ||
+			if (is_skipped(&externals->mounts, &line) ||
 			    is_among(skipped, n, line.parent_id))
 				skipped[n++] = line;
 			else

@@ -93,7 +93,7 @@ struct watched_place {
 };
 /*
  * inodes.c: a path to it on a mount of the tree that shows its file system, and that mount; NULL if
- * none leads there.
+ * none leads there, or if it cannot be told: then nobody looks any further.
  */
 char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 			  uint32_t *ret_mount_id);

@@ -139,7 +139,7 @@ static int find_elsewhere(const struct open_file *file, int directory_fd, char *
 						  : 0;
 	*ret_path = mount_path_of_inode(collect, &place, &mount_id);
 	*ret_mount_id = *ret_path ? (int32_t)mount_id : -1;
-	if (!*ret_path && mount_own_paths_of_inode(collect, &place, ret_path, err))
+	if (!*ret_path && !place.failed && mount_own_paths_of_inode(collect, &place, ret_path, err))
 		return -1;
 	errno = place.failed;
 	return !*ret_path && place.failed

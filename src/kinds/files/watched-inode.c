@@ -165,7 +165,7 @@ static int look_at(const char *path, const struct stat *stat, int type, struct F
 static void find_own_path(struct collect *collect, const struct known_inodes *known,
 			  struct watched_place *place, FhEntry *handle)
 {
-	for (size_t i = 0; i < known->n_mounts && !handle->path; i++)
+	for (size_t i = 0; i < known->n_mounts && !handle->path && !place->failed; i++)
 		if (known->mounts[i].device == place->device)
 			handle->path = mount_own_path_of_inode(collect, &known->mounts[i], place);
 }
@@ -179,7 +179,7 @@ static int find_path(struct collect *collect, struct known_inodes *known, dev_t 
 	const struct mount_line *cgroups = cgroups_of(known, device);
 
 	find_own_path(collect, known, &place, handle);
-	int unnamed = handle->path || !cgroups || known->looked_through
+	int unnamed = handle->path || place.failed || !cgroups || known->looked_through
 			      ? 0
 			      : opens_by_handle(known, device, inode, handle);
 	if (unnamed < 0)
@@ -192,7 +192,7 @@ static int find_path(struct collect *collect, struct known_inodes *known, dev_t 
 			return -1;
 		find_own_path(collect, known, &place, handle);
 	}
-	if (!handle->path) {
+	if (!handle->path && !place.failed) {
 		handle->path = mount_path_of_inode(collect, &place, &handle->mnt_id);
 		handle->has_mnt_id = handle->path != NULL;
 	}

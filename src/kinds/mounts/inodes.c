@@ -72,6 +72,13 @@ static void note_failure(struct watched_place *place, int failure)
 		place->failed = failure;
 }
 
+/* Of a path: it may lead nowhere, or where we may not go. */
+static void note_unseen(struct watched_place *place, int failure)
+{
+	if (failure && !survey_is_absent(failure) && failure != EACCES)
+		place->failed = failure;
+}
+
 static int open_place(struct watched_place *place, int root_fd)
 {
 	int fd = open_by_handle_from(root_fd, place->handle, O_PATH | O_CLOEXEC);
@@ -129,10 +136,12 @@ static char *place_on_mount(const struct live_namespace *namespace, const struct
 	if (fd >= 0) {
 		char *own = path_on_mount(namespace, line, fd, collect->arena);
 		if (!own)
-			note_failure(place, errno);
+			note_unseen(place, errno);
 		return own;
 	}
-	if (root_fd >= 0 && is_at(place, root_fd))
+	if (root_fd < 0)
+		note_failure(place, errno);
+	else if (is_at(place, root_fd))
 		return arena_string(collect->arena, line->mountpoint);
 	char *path = place_on_overlay(collect, line, place);
 	autoclose int found = path ? survey_open_on_mount(namespace, line, path) : -1;
@@ -147,7 +156,7 @@ char *mount_path_of_inode(struct collect *collect, struct watched_place *place,
 	const struct mount_survey *survey = survey_of_mounts(collect);
 
 	for (size_t i = 0; survey && i < survey->n_namespaces; i++)
-		for (size_t k = 0; k < survey->namespaces[i].table.n_lines; k++) {
+		for (size_t k = 0; k < survey->namespaces[i].table.n_lines && !place->failed; k++) {
 			const struct live_namespace *namespace = &survey->namespaces[i];
 			const struct mount_line *line = &namespace->table.lines[k];
 			if (line->device != place->device)
@@ -191,7 +200,7 @@ static char *own_name_of(struct arena *arena, int fd, struct watched_place *plac
 	ssize_t length = readlink(self, path, sizeof path - 1);
 	path[length < 0 ? 0 : length] = '\0';
 	if (length < 0 || fstat(fd, &found) < 0 || lstat(path, &named) < 0) {
-		note_failure(place, errno);
+		note_unseen(place, errno);
 		return NULL;
 	}
 	return found.st_ino == place->inode && named.st_ino == found.st_ino &&
@@ -236,7 +245,7 @@ int mount_own_paths_of_inode(struct collect *collect, struct watched_place *plac
 		return 0;
 	if (survey_read_own(collect, err))
 		return -1;
-	for (size_t i = 0; i < survey->own.n_lines && !*ret_path; i++)
+	for (size_t i = 0; i < survey->own.n_lines && !*ret_path && !place->failed; i++)
 		if (survey->own.lines[i].device == place->device)
 			*ret_path = mount_own_path_of_inode(collect, &survey->own.lines[i], place);
 	return 0;

@@ -141,7 +141,8 @@ int survey_open_on_mount(const struct live_namespace *namespace, const struct mo
 	size_t covering = mount_covering(&namespace->order, index_of(namespace, line), path);
 	autoclose int root_fd =
 		covering == SIZE_MAX ? survey_open_mount(&namespace->table, line) : -1;
-	if (root_fd < 0)
+	/* What is hidden, or where we may not go. */
+	if (root_fd < 0 && (covering != SIZE_MAX || survey_is_absent(errno) || errno == EACCES))
 		root_fd = copy_of(&mount);
 	if (root_fd < 0 || !*below)
 		return take_fd(&root_fd);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Deputies: what they share with their caller, how they end, and who may trace them. */
 #include "kernel/deputy.h"
+#include "kernel/visit.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -291,11 +293,33 @@ static void a_child_is_there_as_long_as_it_is_needed(void **state)
 	assert_true(is_gone(beside.child));
 }
 
+/* ---- visits ---- */
+
+static int come(struct visitor *visitor, void *data, struct error *err)
+{
+	(void)visitor, (void)data, (void)err;
+	return 0;
+}
+
+/* A child, which waits for us, and has been waited for in the end. */
+static void nobody_is_left_of_a_visit(void **state)
+{
+	const struct visit comes = { .what = "comes", .function = come, .timeout_seconds = 10 };
+	struct error err = { 0 };
+
+	(void)state;
+	assert_int_equal(visit(&comes, NULL, 0, &err), 0);
+	assert_int_equal(waitid(P_ALL, 0, &(siginfo_t){ 0 }, WEXITED | WNOHANG | WNOWAIT | __WALL),
+			 -1);
+	assert_int_equal(errno, ECHILD);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_it_makes_is_the_callers),
 		cmocka_unit_test(memory_is_its_own_apart),
+		cmocka_unit_test(nobody_is_left_of_a_visit),
 		cmocka_unit_test(failures_come_back),
 		cmocka_unit_test(nobody_inside_may_trace_it),
 		cmocka_unit_test(the_caller_is_dumpable_as_before),

@@ -221,6 +221,10 @@ static void pointers_print_what_they_point_to(void **state)
 	assert_string_equal(printed(fixture, op, NULL),
 			    "rt_sigaction(SIGUSR2, {handler=0x401000, mask=[SIGUSR1], "
 			    "flags=0x10000000, restorer=0x0}, NULL, 8)");
+	/* Without the zeros at its end, whatever comes after it. */
+	op = program_call(program, SYS_sched_setaffinity, 0, 2,
+			  program_data(set, "\4\0\x09", 3, 1));
+	assert_string_equal(printed(fixture, op, NULL), "sched_setaffinity(0, 2, {0x04})");
 	/* Too little room behind the address: shown as an address. */
 	op = program_call(program, SYS_rt_sigaction, SIGUSR2, program_word(set, 0), 0, 8);
 	assert_non_null(strstr(printed(fixture, op, NULL), "rt_sigaction(SIGUSR2, 0x5000000"));

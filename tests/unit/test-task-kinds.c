@@ -2,6 +2,8 @@
 /* What kinds of task state plan and refuse, for facts made by hand; no privilege is needed. */
 #include "task-fixture.h"
 
+#include "kinds/memory/memory.h"
+
 static void set_limit(struct fixture *fixture, uint64_t soft, uint64_t hard)
 {
 	TaskRlimitsEntry *limits =
@@ -247,6 +249,24 @@ static void scheduling_is_possible(void **state)
 	see_checked(fixture, &scheduling_kind, false);
 }
 
+/* Whoever it is of. */
+static void contexts_of_aio_are_prepared_for(void **state)
+{
+	MmEntry none = MM_ENTRY__INIT, one = MM_ENTRY__INIT;
+	struct task tasks[3] = { { .mm = &none }, { .mm = NULL }, { .mm = &none } };
+	const struct snapshot snapshot = { .tasks = tasks, .n_tasks = 3 };
+
+	(void)state;
+	one.n_aios = 1;
+	assert_false(aio_kind.prepares(&snapshot));
+	for (size_t i = 0; i < 3; i++) {
+		MmEntry *before = tasks[i].mm;
+		tasks[i].mm = &one;
+		assert_true(aio_kind.prepares(&snapshot));
+		tasks[i].mm = before;
+	}
+}
+
 static void places_of_threads_are_possible(void **state)
 {
 	struct fixture *fixture = *state;
@@ -337,6 +357,7 @@ int main(void)
 		TEST(clocks_of_timers_are_known),
 		TEST(scheduling_is_possible),
 		TEST(places_of_threads_are_possible),
+		TEST(contexts_of_aio_are_prepared_for),
 		TEST(calls_are_dispatched_by_a_byte),
 		TEST(numbers_are_in_their_ranges),
 	};

@@ -60,6 +60,27 @@ static void without_descriptors_nobody_can_tell(void **state)
 	assert_int_equal(err.name, ERR_LIMIT_TOO_LOW);
 }
 
+/* Of whom nobody knows, all are to be expected. */
+static void one_capability_is_enough(void **state)
+{
+	CredsEntry creds = CREDS_ENTRY__INIT;
+	ThreadCoreEntry core = THREAD_CORE_ENTRY__INIT;
+	CoreEntry entry = CORE_ENTRY__INIT, *threads[] = { &entry };
+	struct task task = { .threads = threads, .n_threads = 1 };
+	const struct target target = { .task = &task };
+	uint32_t words[] = { 0, 0 };
+
+	(void)state;
+	entry.thread_core = &core;
+	assert_true(target_has_capabilities(&target));
+	core.creds = &creds;
+	creds.cap_prm = words;
+	creds.n_cap_prm = 2;
+	assert_false(target_has_capabilities(&target));
+	words[1] = 1;
+	assert_true(target_has_capabilities(&target));
+}
+
 /* ---- tasks that end ---- */
 
 #define LINK	       "ns/uts"
@@ -216,6 +237,7 @@ int main(void)
 		cmocka_unit_test(a_thread_of_a_program_is_no_worker),
 		cmocka_unit_test(one_that_is_gone_is_none),
 		cmocka_unit_test(without_descriptors_nobody_can_tell),
+		cmocka_unit_test(one_capability_is_enough),
 		cmocka_unit_test(the_kernel_refuses_links_of_who_is_gone),
 		cmocka_unit_test(one_that_is_gone_has_not_refused),
 		cmocka_unit_test(a_zombie_has_refused_if_it_was_one_before),

@@ -104,6 +104,8 @@ static bool is_counted(const struct ptrace_syscall_info *info)
 	case SYS_geteuid:
 	case SYS_getgid:
 	case SYS_getegid:
+	case SYS_setfsuid: /* tell what it was */
+	case SYS_setfsgid:
 	case SYS_umask:
 	case SYS_sched_yield:
 	case SYS_futex:

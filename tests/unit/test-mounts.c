@@ -345,6 +345,20 @@ static void what_is_held_outside_is_counted(void **state)
 	assert_int_equal(descriptors_with(f, "ext4", "/", 0, true), usual);
 }
 
+/* All mounts of a namespace while it is made, each file system once, and the namespace twice. */
+static void file_systems_are_counted_once(void **state)
+{
+	struct fixture *f = *state;
+
+	add(f, 1, 900, "/", false)->root_dev = 5;
+	add(f, 2, 1, "/a", false)->root_dev = 6;
+	add(f, 3, 1, "/b", false)->root_dev = 5;
+	assert_int_equal(order(f), 0);
+	assert_int_equal(mounts_tree_kind.descriptors(&f->snapshot), 3 + 2 + 2);
+	f->entries[2]->root_dev = 7;
+	assert_int_equal(mounts_tree_kind.descriptors(&f->snapshot), 3 + 3 + 2);
+}
+
 /* ---- two ways to read what is mounted ---- */
 
 static void read_mountinfo(struct fixture *f, struct mount_line **ret_lines, size_t *ret_n)
@@ -475,6 +489,7 @@ int main(void)
 		TEST(nothing_else_lies_below_the_root),
 		TEST(paths_lead_to_most),
 		TEST(what_is_held_outside_is_counted),
+		TEST(file_systems_are_counted_once),
 		TEST(what_is_no_tree_is_refused),
 		TEST(paths_are_plain),
 		TEST(clusters_are_copied_for_the_owner),

@@ -228,23 +228,37 @@ static bool find_key(const char *text, int32_t key, struct key_facts *ret)
 	return false;
 }
 
-/* Shown to whoever may look at it, which its owner mostly may: as describe_key. */
-static bool look_at_key(const struct asking *asking, const struct questions *questions, int32_t key,
-			struct key_facts *ret)
+/* As this user. 1, 0, or -1 with errno. */
+static int look_as(uint32_t uid, bool as_we_are, int32_t key, struct key_facts *ret)
+{
+	long own = as_we_are ? 0 : syscall(SYS_setfsuid, uid);
+	autofree char *text = NULL;
+	ssize_t length = procfs_read_new(AT_FDCWD, "/proc/keys", &text);
+	int failure = length < 0 ? errno : 0;
+
+	if (!as_we_are)
+		syscall(SYS_setfsuid, own);
+	errno = failure;
+	if (length < 0)
+		return errno_tells_nothing(errno) ? -1 : 0;
+	return find_key(text, key, ret);
+}
+
+/*
+ * Shown to whoever may look at it, which its owner mostly may: as describe_key. 1, 0, or -1 with an
+ * error.
+ */
+static int look_at_key(const struct asking *asking, const struct questions *questions, int32_t key,
+		       struct key_facts *ret, struct error *err)
 {
 	const struct lookers lookers =
 		lookers_of(asking, probe_bytes(asking->probe, questions->text_buffer));
-	bool found = false;
+	int found = look_as(0, true, key, ret);
 
-	for (size_t i = 0; i <= lookers.count && !found; i++) {
-		long own = i ? syscall(SYS_setfsuid, lookers.uids[i - 1]) : 0;
-		autofree char *text = NULL;
-
-		if (procfs_read_new(AT_FDCWD, "/proc/keys", &text) > 0)
-			found = find_key(text, key, ret);
-		if (i)
-			syscall(SYS_setfsuid, own);
-	}
+	for (size_t i = 0; i < lookers.count && !found; i++)
+		found = look_as(lookers.uids[i], false, key, ret);
+	if (found < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot read /proc/keys");
 	return found && ret->lasts;
 }
 
@@ -382,7 +396,8 @@ static int have_keyring(const struct asking *asking, struct reading *reading)
 	return 0;
 }
 
-static int answer_keyring(const struct asking *asking, struct questions *questions)
+static int answer_keyring(const struct asking *asking, struct questions *questions,
+			  struct error *err)
 {
 	struct reading *reading = questions->asked;
 	struct collect *collect = asking->target->collect;
@@ -392,8 +407,12 @@ static int answer_keyring(const struct asking *asking, struct questions *questio
 	const char *name = name_of(asking, questions);
 	struct key_facts facts;
 
-	if (serial <= 0 || size < 0 || size > (int64_t)sizeof reading->keys || !name ||
-	    !look_at_key(asking, questions, (int32_t)serial, &facts))
+	int seen = serial <= 0 || size < 0 || size > (int64_t)sizeof reading->keys || !name
+			   ? 0
+			   : look_at_key(asking, questions, (int32_t)serial, &facts, err);
+	if (seen < 0)
+		return -1;
+	if (!seen)
 		return lose(asking, reading, "has one that cannot be read");
 	reading->keyring = table_find(known, (uint64_t)serial);
 	if (reading->keyring)
@@ -441,7 +460,7 @@ static void link_user_keyring(KeyringEntry *keyring)
 	keyring->user_keyring = true;
 }
 
-static int answer_key(const struct asking *asking, struct questions *questions)
+static int answer_key(const struct asking *asking, struct questions *questions, struct error *err)
 {
 	struct reading *reading = questions->asked;
 	int64_t size = probe_result(asking->probe, questions->content);
@@ -449,7 +468,11 @@ static int answer_key(const struct asking *asking, struct questions *questions)
 	const char *name = name_of(asking, questions);
 	struct key_facts facts;
 
-	if (!name || !look_at_key(asking, questions, reading->keys[reading->at], &facts))
+	int seen =
+		name ? look_at_key(asking, questions, reading->keys[reading->at], &facts, err) : 0;
+	if (seen < 0)
+		return -1;
+	if (!seen)
 		return lose(asking, reading, "has a key that cannot be looked at, or has an end");
 	if (starts_with(text, "keyring;") && is_roots_own(reading->keyring->entry, name, &facts))
 		link_user_keyring(reading->keyring->entry);
@@ -467,9 +490,8 @@ static int answer_more(const struct asking *asking, void *more, struct error *er
 {
 	struct questions *questions = more;
 
-	(void)err;
-	return questions->asked->keyring ? answer_key(asking, questions)
-					 : answer_keyring(asking, questions);
+	return questions->asked->keyring ? answer_key(asking, questions, err)
+					 : answer_keyring(asking, questions, err);
 }
 
 static int answer(const struct asking *asking, void *asked, struct error *err)

@@ -2,7 +2,8 @@
 /*
  * name: terminals-instances
  * promise: terminals of several devpts that have the same number are told apart, also by who has
- *	opened /dev/tty; what was changed of the mode and owner of a devpts and its ptmx stays
+ *	opened /dev/tty; what was changed of the mode and owner of a devpts and its ptmx stays, also
+ *	where it is read-only, as does what it gives to new terminals
  * flavours: flat three user user-three
  * needs: initial-user-namespace
  * ignore: stat fd
@@ -72,6 +73,17 @@ static void change_attributes(void)
 	owns_root = may_change_root && chown("pts-2", 3, 4) == 0 && chmod("pts-2", 0750) == 0;
 }
 
+/* A remount sets what it does not name to what is usual. */
+static void make_read_only(void)
+{
+	mkdir("pts-ro", 0755);
+	scenario_need(mount("devpts", "pts-ro", "devpts", 0, "newinstance") == 0 &&
+			      (!may_change_root || chmod("pts-ro", 0711) == 0) &&
+			      mount("devpts", "pts-ro", "devpts", MS_REMOUNT | MS_RDONLY,
+				    "ptmxmode=0622,mode=0640,gid=1,max=7") == 0,
+		      "no read-only devpts: %m");
+}
+
 static void check_node(const char *path, uid_t uid, gid_t gid, mode_t mode)
 {
 	struct stat found = { 0 };
@@ -93,6 +105,14 @@ static void check_attributes(void)
 		check_node("pts-1", 0, 0, 0711);
 	if (owns_root)
 		check_node("pts-2", 3, 4, 0750);
+	if (may_change_root)
+		check_node("pts-ro", 0, 0, 0711);
+	check_node("pts-ro/ptmx", 0, 0, 0622);
+	/* What is mounted in no other place has room for terminals all the same. */
+	int master = open("pts-ro/ptmx", O_RDWR | O_NOCTTY);
+	scenario_check(master >= 0, "it makes no terminal: %m");
+	check_node("pts-ro/0", 0, 1, 0640);
+	close(master);
 }
 
 int main(int argc, char **argv)
@@ -112,6 +132,7 @@ int main(int argc, char **argv)
 		scenario_wait_mark(mark);
 	}
 	change_attributes();
+	make_read_only();
 
 	scenario_ready();
 

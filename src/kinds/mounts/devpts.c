@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "collect/collect.h"
+#include "kernel/deputy.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/survey.h"
 
@@ -166,15 +167,45 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 	return mount_finish(context_fd, &writable, err);
 }
 
+struct sealing {
+	const struct mount_maker *maker;
+	const MntEntry *entry;
+	int context_fd, user_fd;
+};
+
+static int fail_seal(const MntEntry *entry, struct error *err)
+{
+	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the devpts at %s read-only",
+			  entry->mountpoint);
+}
+
+/* In a deputy: numbers of groups are those of who sets them. */
+static int make_read_only(void *data, struct error *err)
+{
+	const struct sealing *sealing = data;
+	int context_fd = sealing->context_fd;
+
+	if (sealing->user_fd >= 0 && deputy_enter_user(sealing->user_fd, 0))
+		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot enter a user namespace");
+	/* What is left out gets what is usual (parse_mount_options, fs/devpts/inode.c). */
+	if (mount_set(context_fd, "ro", NULL, err) ||
+	    mount_set_owned_options(context_fd, sealing->maker, sealing->entry, err))
+		return -1;
+	return fsconfig(context_fd, FSCONFIG_CMD_RECONFIGURE, NULL, NULL, 0)
+		       ? fail_seal(sealing->entry, err)
+		       : 0;
+}
+
 static int seal(const struct mount_maker *maker, const MntEntry *entry, int root_fd,
 		struct error *err)
 {
 	if (mount_nodes_set(maker, entry, root_fd, err))
 		return -1;
-	if (entry->n_attributes && entry->sb_flags & MS_RDONLY && mount_make_read_only(root_fd))
-		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the devpts at %s read-only",
-				  entry->mountpoint);
-	return 0;
+	if (!entry->n_attributes || !(entry->sb_flags & MS_RDONLY))
+		return 0;
+	autoclose int context_fd = fspick(root_fd, "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH);
+	struct sealing sealing = { maker, entry, context_fd, mount_owner_fd(maker, entry) };
+	return context_fd < 0 ? fail_seal(entry, err) : deputy_run(make_read_only, &sealing, err);
 }
 
 /* With this number, or the next that is free; those below it are passed over. -1 with errno. */

@@ -143,16 +143,21 @@ static int make_inside(void *data, struct error *err)
 	return founding->ret_fd < 0 ? -1 : 0;
 }
 
+int mount_owner_fd(const struct mount_maker *maker, const MntEntry *mount)
+{
+	for (size_t i = 1; mount->has_userns_id && i < maker->snapshot->n_user_namespaces; i++)
+		if (maker->snapshot->user_namespaces[i]->base.id == mount->userns_id)
+			return maker->user_namespaces[i];
+	return -1;
+}
+
 /* Where the mounts are those of mounts_fd; -1: nestor's own. */
 static int make_in(int mounts_fd, const struct mount_maker *maker, const struct mount_kind *kind,
 		   const MntEntry *mount, struct error *err)
 {
-	struct founding founding = { maker, kind, mount, mounts_fd, -1, -1 };
+	int user_fd = kind->owned ? mount_owner_fd(maker, mount) : -1;
+	struct founding founding = { maker, kind, mount, mounts_fd, user_fd, -1 };
 
-	for (size_t i = 1; i < maker->snapshot->n_user_namespaces; i++)
-		if (kind->owned && mount->has_userns_id &&
-		    maker->snapshot->user_namespaces[i]->base.id == mount->userns_id)
-			founding.user_fd = maker->user_namespaces[i];
 	if (founding.user_fd < 0 && mounts_fd < 0)
 		return make_here(maker, kind, mount, err);
 	return mount_deputy_run(maker, make_inside, &founding, err) < 0 ? -1 : founding.ret_fd;

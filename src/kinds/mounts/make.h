@@ -75,6 +75,8 @@ struct mount_workplace {
 };
 int mount_deputy_run(const struct mount_maker *maker, int (*work)(void *data, struct error *err),
 		     void *data, struct error *err);
+/* The user namespace of the tree that a superblock is to belong to, borrowed; -1: nestor's own. */
+int mount_owner_fd(const struct mount_maker *maker, const MntEntry *mount);
 /* shelf.c, in a deputy, which is in a new one with nothing in it then; and its descriptor. */
 int mount_go_bare(struct error *err);
 int mount_enter_bare(struct error *err);

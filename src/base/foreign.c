@@ -182,6 +182,22 @@ ssize_t foreign_read(int dir_fd, const char *name, size_t limit, struct arena *a
 	return read_all(fd, name, *ret_text, size, err) ? -1 : (ssize_t)size;
 }
 
+ssize_t given_read(const char *path, size_t limit, struct arena *arena, char **ret_text)
+{
+	autoclose int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t length = 0;
+
+	if (fd < 0)
+		return -1;
+	char *text = arena_alloc(arena, limit + 2);
+	for (ssize_t got = 1; got && length <= limit; length += (size_t)got)
+		if ((got = read(fd, text + length, limit + 1 - length)) < 0)
+			return -1;
+	errno = length > limit ? EFBIG : EINVAL;
+	*ret_text = text;
+	return length > limit || strlen(text) != length ? -1 : (ssize_t)length;
+}
+
 /* ---- Creating ---- */
 
 /* 1 where a regular file is there, 0 where nothing is. */

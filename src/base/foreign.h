@@ -50,6 +50,12 @@ int foreign_look(int dir_fd, const char *name, struct stat *ret_status, struct e
 ssize_t foreign_read(int dir_fd, const char *name, size_t limit, struct arena *arena,
 		     char **ret_text, struct error *err);
 
+/*
+ * What the caller names himself, whatever it is: a link, the pipe of a shell. -1 with errno: EFBIG
+ * where it has more than `limit` bytes, as a device may, EINVAL where it is no text.
+ */
+ssize_t given_read(const char *path, size_t limit, struct arena *arena, char **ret_text);
+
 /* Whether a file may be put in place of what is there: nothing, or a regular file. */
 int foreign_can_replace(int dir_fd, const char *name, const char *what, struct error *err);
 /*

@@ -5,6 +5,7 @@
  */
 #include "model/cgroups.h"
 
+#include "base/log.h"
 #include "model/records.h"
 
 #include <string.h>
@@ -121,26 +122,50 @@ static void move_of_records(struct snapshot *snapshot, const struct texts *roots
 	}
 }
 
-static int check_form(const struct texts *roots, struct error *err)
+static int check_form(const struct texts *roots, struct arena *arena, struct error *err)
 {
 	for (size_t i = 0; i < roots->count; i++) {
 		size_t length;
 		const char *path = given_path(roots->texts[i], &length);
-		if (path[path[0] == ':'] != '/')
+		if (!path_plain(arena, path + (path[0] == ':')))
 			return fail(err, ERR_USAGE, "--cgroup-root %s is not [CONTROLLER:]/PATH",
 				    roots->texts[i]);
 	}
 	return 0;
 }
 
+static bool has_hierarchy(const CgroupEntry *cgroups, const char *controller)
+{
+	for (size_t i = 0; i < cgroups->n_sets; i++)
+		for (size_t k = 0; k < cgroups->sets[i]->n_ctls; k++)
+			if (cgroup_hierarchy_has(cgroups->sets[i]->ctls[k]->name, controller))
+				return true;
+	return false;
+}
+
+/* Clients name all that the host has. */
+static void tell_unmet(const struct texts *roots, struct arena *arena, const CgroupEntry *cgroups)
+{
+	for (size_t i = 0; i < roots->count; i++) {
+		size_t length;
+		given_path(roots->texts[i], &length);
+		if (length && !has_hierarchy(cgroups, arena_printf(arena, "%.*s", (int)length,
+								   roots->texts[i])))
+			log_warning("options", "nestor",
+				    "--cgroup-root %s: the images have no such controller",
+				    roots->texts[i]);
+	}
+}
+
 int cgroups_move_roots(struct snapshot *snapshot, const struct texts *roots, struct error *err)
 {
 	CgroupEntry *cgroups = (CgroupEntry *)(uintptr_t)snapshot_cgroups(snapshot);
 
-	if (check_form(roots, err))
+	if (check_form(roots, snapshot->arena, err))
 		return -1;
 	if (!roots->count || !cgroups || !snapshot->n_tasks)
 		return 0;
+	tell_unmet(roots, snapshot->arena, cgroups);
 	move_sets(snapshot, roots, cgroups);
 	for (size_t i = 0; i < snapshot->n_files; i++)
 		move_of_file(snapshot, roots, snapshot->files[i]);

@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/compare.h"
+#include "base/foreign.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -29,7 +30,7 @@ const struct option_row common_options[] = {
 	{ 0 },
 };
 
-enum { MAX_OPTIONS = 128, MAX_VERBOSITY = 4, FIRST_LONG = 256 };
+enum { MAX_OPTIONS = 128, MAX_VERBOSITY = 4, FIRST_LONG = 256, MOST_OF_FILE = 1 << 16 };
 
 static const char negation[] = "no-";
 
@@ -335,20 +336,16 @@ int options_parse_line(const struct option_row *const *tables, const char *line,
 static int read_config(const struct option_row *const *tables, const char *path, bool asked_for,
 		       void *values, struct arena *arena, struct error *err)
 {
-	autofclose FILE *file = fopen(path, "re");
-	autofree char *line = NULL;
-	size_t room = 0;
+	char *text, *line;
 
-	if (!file && !asked_for && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
-		return 0;
-	if (!file)
+	if (given_read(path, MOST_OF_FILE, arena, &text) < 0) {
+		if (!asked_for && (errno == ENOENT || errno == ENOTDIR || errno == EACCES))
+			return 0;
 		return fail_errno(err, ERR_USAGE, "cannot read the configuration file %s", path);
-	errno = 0;
-	for (unsigned number = 1; getline(&line, &room, file) >= 0; number++)
+	}
+	for (unsigned number = 1; (line = strsep(&text, "\n")); number++)
 		if (options_parse_line(tables, line, values, arena, err))
 			return fail_while(err, "%s, line %u", path, number);
-	if (!feof(file))
-		return fail_errno(err, ERR_IO, "cannot read the configuration file %s", path);
 	return 0;
 }
 

@@ -2,14 +2,14 @@
 /* The defaults of all that can be asked for; see options.h. */
 #include "pipeline/options.h"
 
-#include "base/procfs.h"
+#include "base/foreign.h"
 #include "model/cgroups.h"
 #include "model/snapshot.h"
 
 #include <fcntl.h>
 #include <string.h>
 
-enum { DEFAULT_TIMEOUT_SECONDS = 10 };
+enum { DEFAULT_TIMEOUT_SECONDS = 10, MOST_PROPERTIES = 1 << 16 /* bytes */ };
 
 void pipeline_options_init(struct pipeline_options *options)
 {
@@ -127,7 +127,7 @@ static int take_cgroup_wishes(const struct pipeline_options *options, struct are
 	};
 	if (!options->cgroup_props_file)
 		return 0;
-	if (procfs_read(arena, AT_FDCWD, options->cgroup_props_file, &text) < 0)
+	if (given_read(options->cgroup_props_file, MOST_PROPERTIES, arena, &text) < 0)
 		return fail_errno(err, ERR_IO, "cannot read %s", options->cgroup_props_file);
 	ret->properties = text;
 	return 0;

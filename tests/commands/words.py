@@ -426,6 +426,13 @@ def config_files(place):
     nestor("dump", "-t", pid, "--config", place.file("config")).fails("usage", 2)
     nestor("dump", "-t", pid, env=dict(os.environ, NESTOR_CONFIG_FILE=place.file("config"))).fails(
         "usage", 2)
+    # What never ends, and what is no text, is neither read for long nor in part.
+    with open(place.file("config"), "wb") as file:
+        file.write(b"leave-running\n\0no-such-option\n")
+    for name in ("/dev/zero", place.file("config"), place.path):
+        nestor("dump", "-t", pid, "-D", place.images, "--config", name).fails("usage", 2)
+        nestor("dump", "-t", pid, "-D", place.images, "--cgroup-props-file", name).fails("io", 1)
+    must(tree.is_alive(pid), "it was dumped all the same")
     # The system's, too.
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /etc && mkdir /etc/nestor && "

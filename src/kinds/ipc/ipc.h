@@ -35,7 +35,7 @@ int segments_check(const struct snapshot *snapshot, const struct namespace *name
 		   struct error *err);
 int semaphores_check(const IpcEntry *entry, struct error *err);
 int queues_check(const IpcEntry *entry, struct error *err);
-int posix_queues_check(const IpcEntry *entry, struct error *err);
+int posix_queues_check(const struct namespace *namespace_, struct error *err);
 
 /* In the maker, which has the owner's user namespace around it. */
 struct ipc_making {
@@ -48,7 +48,9 @@ int semaphores_make(const struct ipc_making *making, struct error *err);
 int queues_make(const struct ipc_making *making, struct error *err);
 int posix_queues_make(const struct ipc_making *making, struct error *err);
 /* The root directory of them, when all else has been made. */
+void posix_queues_bring_owner(const struct ipc_making *making);
 void posix_queues_become_owner(const struct ipc_making *making);
+void posix_queues_become_root(void);
 bool posix_queues_root_is_as_new(const struct ipc_making *making);
 int posix_queues_set_root(const struct ipc_making *making, struct error *err);
 

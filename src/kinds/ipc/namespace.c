@@ -316,7 +316,7 @@ static int check(const struct snapshot *snapshot, const struct namespace *namesp
 				    entry->settings[i]->value);
 	return segments_check(snapshot, namespace_, err) || semaphores_check(entry, err) ||
 			       queues_check(entry, err) || check_makers(namespace_, entry, err) ||
-			       posix_queues_check(entry, err) ||
+			       posix_queues_check(namespace_, err) ||
 			       check_queue_owners(namespace_, entry, err)
 		       ? -1
 		       : 0;
@@ -489,6 +489,16 @@ static bool is_as_new(const struct ipc_making *making)
 	return true;
 }
 
+static int go(struct file_opener *opener, const struct namespace *namespace_, struct error *err)
+{
+	const struct ipc_making making = { namespace_->entry->ipc, namespace_->owner };
+
+	(void)opener;
+	(void)err;
+	posix_queues_bring_owner(&making);
+	return 0;
+}
+
 static void unborn(const struct namespace *namespace_)
 {
 	const struct ipc_making making = { namespace_->entry->ipc, namespace_->owner };
@@ -501,6 +511,7 @@ static int fill(const struct namespace *namespace_, struct error *err)
 	const IpcEntry *entry = namespace_->entry->ipc;
 	const struct ipc_making making = { entry, namespace_->owner };
 
+	posix_queues_become_root();
 	if (is_as_new(&making))
 		return 0;
 	if (write_settings(&making, false, err) || segments_make(&making, err) ||
@@ -523,6 +534,7 @@ const struct namespace_kind ipc_namespace_kind = {
 	.type = NAMESPACE_IPC,
 	.collect = collect,
 	.check = check,
+	.go = go,
 	.unborn = unborn,
 	.fill = fill,
 	.describe = describe,

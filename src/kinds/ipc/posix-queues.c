@@ -37,6 +37,7 @@ enum {
 	MOST_MESSAGES = 65536,
 	MOST_MESSAGE_BYTES = 16 * 1024 * 1024,
 	USUAL_ROOT_MODE = 01777,
+	OVERFLOW_ID = 65534, /* kernel.overflowuid, which hardly anybody changes */
 };
 
 /* ---- dump ---- */
@@ -186,11 +187,32 @@ bool posix_queue_is_sound(const PosixQueue *queue)
 	return sound;
 }
 
-int posix_queues_check(const IpcEntry *entry, struct error *err)
+/* What is nobody's is so from the beginning on, and nobody inside could set its mode. */
+static int check_root(const struct namespace *namespace_, struct error *err)
 {
-	if (entry->posix_queues_root && entry->posix_queues_root->mode & ~07777U)
+	const PosixQueuesRoot *root = namespace_->entry->ipc->posix_queues_root;
+	uint32_t inside;
+
+	if (!root || root->mode == USUAL_ROOT_MODE)
+		return 0;
+	if (root->mode & ~07777U)
 		return fail(err, ERR_IMAGE_INVALID,
 			    "the directory of POSIX message queues has no such mode");
+	if (user_namespace_id_inside(namespace_->owner, false, root->uid, &inside))
+		return 0;
+	return fail(err, ERR_UNSUPPORTED_NAMESPACE,
+		    "ipc namespace %" PRIu32 ": the directory of POSIX message queues has mode "
+		    "%04" PRIo32 ", and belongs to somebody who is nobody in the owner of the "
+		    "namespace",
+		    namespace_->id, root->mode);
+}
+
+int posix_queues_check(const struct namespace *namespace_, struct error *err)
+{
+	const IpcEntry *entry = namespace_->entry->ipc;
+
+	if (check_root(namespace_, err))
+		return -1;
 	for (size_t i = 0; i < entry->n_posix_queues; i++) {
 		const PosixQueue *queue = entry->posix_queues[i];
 		if (!queue->name || !posix_queue_is_name(queue->name))
@@ -258,7 +280,7 @@ int posix_queue_raise_limits(const struct ipc_making *making, const PosixQueue *
 		       : 0;
 }
 
-/* Whom the owner of the namespace has no number for nobody can have given it to: left as it is. */
+/* Whom the owner of the namespace has no number for has it from the beginning on, or nobody. */
 static bool has_other_owner(const struct ipc_making *making, const struct stat *stat,
 			    uid_t *ret_uid, gid_t *ret_gid)
 {
@@ -285,18 +307,51 @@ bool posix_queues_root_is_as_new(const struct ipc_making *making)
 
 /*
  * It belongs to who makes the namespace, as whom files are accessed: to root of the owner, who has
- * all rights, or, where nobody is root, to whom it belonged.
+ * all rights, or, where nobody is root, to whom it belonged. Whoever makes a user namespace and
+ * this one at once, before he has a number in it, is nobody in there, and so is the owner of the
+ * directory: that is nobody whom a process in there can become, so it is brought along.
  */
+void posix_queues_bring_owner(const struct ipc_making *making)
+{
+	const PosixQueuesRoot *root = making->entry->posix_queues_root;
+	uint32_t inside;
+
+	if (root && !user_namespace_id_inside(making->owner, true, root->gid, &inside))
+		setfsgid(root->gid);
+	if (root && !user_namespace_id_inside(making->owner, false, root->uid, &inside))
+		setfsuid(root->uid);
+}
+
+/* A call with a number that is none changes nothing, and tells what was. */
+static bool is_nobody(int (*set)(uid_t))
+{
+	return set((uid_t)-1) == OVERFLOW_ID;
+}
+
 void posix_queues_become_owner(const struct ipc_making *making)
 {
 	const PosixQueuesRoot *root = making->entry->posix_queues_root;
 	uint32_t uid, gid;
 
-	setfsgid(root && user_namespace_id_inside(making->owner, true, root->gid, &gid) ? gid : 0);
+	if (root && user_namespace_id_inside(making->owner, true, root->gid, &gid))
+		setfsgid(gid);
+	else if (!root || !is_nobody(setfsgid))
+		setfsgid(0);
+	bool has_uid = root && user_namespace_id_inside(making->owner, false, root->uid, &uid);
+	if (root && !has_uid && is_nobody(setfsuid))
+		return;
 	setfsuid(0);
-	if (root && setfsuid((uid_t)-1) != 0 &&
-	    user_namespace_id_inside(making->owner, false, root->uid, &uid))
+	if (has_uid && setfsuid((uid_t)-1) != 0)
 		setfsuid(uid);
+}
+
+/* Nobody may write settings. */
+void posix_queues_become_root(void)
+{
+	if (is_nobody(setfsgid))
+		setfsgid(0);
+	if (is_nobody(setfsuid))
+		setfsuid(0);
 }
 
 /* In a deputy: only who owns his mounts may have one more (may_mount). */
@@ -310,8 +365,9 @@ static int set_root(void *data, struct error *err)
 	autoclose int fd = unshare(CLONE_NEWNS) ? -1 : posix_queues_mount();
 	if (fd < 0 || fstat(fd, &stat))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look at POSIX message queues");
+	const uint32_t mode = making->entry->posix_queues_root->mode;
 	if ((has_other_owner(making, &stat, &uid, &gid) && fchown(fd, uid, gid)) ||
-	    fchmod(fd, making->entry->posix_queues_root->mode))
+	    ((stat.st_mode & 07777) != mode && fchmod(fd, mode)))
 		return fail_errno(err, ERR_KERNEL_REFUSED,
 				  "cannot set mode and owner of the directory of POSIX message "
 				  "queues");

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
 /* Deputies: what they share with their caller, how they end, and who may trace them. */
 #include "kernel/deputy.h"
+#include "kernel/made-as.h"
 #include "kernel/visit.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -293,6 +295,21 @@ static void a_child_is_there_as_long_as_it_is_needed(void **state)
 	assert_true(is_gone(beside.child));
 }
 
+/* ---- rights ---- */
+
+/* Nothing but the capability is given back, whatever was there before. */
+static void without_one_nothing_else_changes(void **state)
+{
+	struct made_as before;
+
+	(void)state;
+	memset(&before, 0xff, sizeof before);
+	assert_int_equal(made_as_without(CAP_SYS_RESOURCE, &before), 0);
+	assert_false(before.has_ids || before.is_powerless || before.is_dumpable);
+	assert_true(before.lacks_one);
+	made_as_end(&before);
+}
+
 /* ---- visits ---- */
 
 static int come(struct visitor *visitor, void *data, struct error *err)
@@ -320,6 +337,7 @@ int main(void)
 		cmocka_unit_test(what_it_makes_is_the_callers),
 		cmocka_unit_test(memory_is_its_own_apart),
 		cmocka_unit_test(nobody_is_left_of_a_visit),
+		cmocka_unit_test(without_one_nothing_else_changes),
 		cmocka_unit_test(failures_come_back),
 		cmocka_unit_test(nobody_inside_may_trace_it),
 		cmocka_unit_test(the_caller_is_dumpable_as_before),

@@ -7,6 +7,7 @@
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/mounts.h"
 #include "kinds/mounts/plan.h"
+#include "kinds/mounts/survey.h"
 #include "model/namespaces.h"
 
 #include <errno.h>
@@ -359,6 +360,19 @@ static void file_systems_are_counted_once(void **state)
 	assert_int_equal(mounts_tree_kind.descriptors(&f->snapshot), 3 + 3 + 2);
 }
 
+/* Of each mount that is in no table is told why it cannot be made, where that is known. */
+static void reasons_are_of_their_mounts(void **state)
+{
+	struct unmade_mount unmade[] = { { 7, "is of the first sort" }, { 9, "is of another" } };
+	const struct mount_survey survey = { .unmade = unmade, .n_unmade = 2 };
+
+	(void)state;
+	assert_string_equal(mount_unmounted_why(&survey, 7), unmade[0].why);
+	assert_string_equal(mount_unmounted_why(&survey, 9), unmade[1].why);
+	assert_string_equal(mount_unmounted_why(&survey, 8),
+			    "is in no mount namespace of the tree");
+}
+
 /* ---- two ways to read what is mounted ---- */
 
 static void read_mountinfo(struct fixture *f, struct mount_line **ret_lines, size_t *ret_n)
@@ -490,6 +504,7 @@ int main(void)
 		TEST(paths_lead_to_most),
 		TEST(what_is_held_outside_is_counted),
 		TEST(file_systems_are_counted_once),
+		TEST(reasons_are_of_their_mounts),
 		TEST(what_is_no_tree_is_refused),
 		TEST(paths_are_plain),
 		TEST(clusters_are_copied_for_the_owner),

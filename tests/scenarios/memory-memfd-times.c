@@ -2,7 +2,9 @@
 /*
  * name: memory-memfd-times
  * promise: memory files keep the times at which they were read and modified, sealed ones too; what
- *	maps one reads it (mmap(2)), so of a mapped one only the second
+ *	maps one reads it (mmap(2)), so of a mapped one only the second; a dump after which the
+ *	tree goes on is no reading
+ * rounds: 2
  */
 #include "scenario.h"
 

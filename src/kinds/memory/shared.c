@@ -197,6 +197,14 @@ static int write_object(struct collect *collect, int fd, const struct shared_obj
 	return 0;
 }
 
+/* Its time of access stays, where we may have that. -1 with errno. */
+static int open_unread(const struct target *target, const char *name)
+{
+	int fd = target_open(target, name, O_RDONLY | O_NOATIME);
+
+	return fd < 0 && errno == EPERM ? target_open(target, name, O_RDONLY) : fd;
+}
+
 /* What we may not open is left for later. */
 static int collect_object(struct collect *collect, struct shared_object *object, struct error *err)
 {
@@ -204,7 +212,7 @@ static int collect_object(struct collect *collect, struct shared_object *object,
 	char link[64];
 
 	if (object->file) {
-		autoclose int file_fd = target_open(object->file_target, object->file, O_RDONLY);
+		autoclose int file_fd = open_unread(object->file_target, object->file);
 		return file_fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED,
 						"cannot open the memory file at %s of pid %d",
 						object->file, object->file_target->pid)
@@ -212,7 +220,7 @@ static int collect_object(struct collect *collect, struct shared_object *object,
 	}
 	snprintf(link, sizeof link, "map_files/%" PRIx64 "-%" PRIx64, part->address,
 		 part->address + part->size);
-	autoclose int fd = target_open(part->target, link, O_RDONLY);
+	autoclose int fd = open_unread(part->target, link);
 	if (fd < 0 && ((errno != EPERM && errno != EACCES) || object->huge))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open shared memory %s", link);
 	object->by_areas = fd < 0;

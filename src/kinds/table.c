@@ -144,8 +144,13 @@ static const struct task_kind *const last_stage[] = {
 };
 
 static const struct tree_kind *const tree_kinds[] = {
-	&freezer_tree_kind, &cgroups_tree_kind, &mounts_tree_kind,
-	&memory_tree_kind,  &locks_tree_kind,	NULL,
+	&freezer_tree_kind,
+	&cgroups_tree_kind,
+	&mounts_tree_kind,
+	&memory_tree_kind,
+	&locks_tree_kind,
+	&terminals_tree_kind,
+	NULL,
 };
 
 static const struct source_opener *const source_openers[] = {

@@ -29,6 +29,20 @@ void snapshot_add_file(struct snapshot *snapshot, FileEntry *file)
 	table_add(&snapshot->files_by_id, snapshot->arena, file->id, file);
 }
 
+void snapshot_keep_files(struct snapshot *snapshot,
+			 bool (*keep)(const FileEntry *file, const void *data), const void *data)
+{
+	FileEntry **files = snapshot->files;
+	size_t count = snapshot->n_files;
+
+	snapshot->files = NULL;
+	snapshot->n_files = 0;
+	snapshot->files_by_id = (struct table){ 0 };
+	for (size_t i = 0; i < count; i++)
+		if (keep(files[i], data))
+			snapshot_add_file(snapshot, files[i]);
+}
+
 struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t files_id)
 {
 	struct descriptor_table *table = arena_new(snapshot->arena, struct descriptor_table);

@@ -332,6 +332,9 @@ int snapshot_rebase(struct snapshot *snapshot, struct user_namespace *base, stru
 /* Appending, for collect/ and images/. */
 struct task *snapshot_add_task(struct snapshot *snapshot);
 void snapshot_add_file(struct snapshot *snapshot, FileEntry *file);
+/* Takes those out that are not to be kept: whoever refers to one finds nothing. */
+void snapshot_keep_files(struct snapshot *snapshot,
+			 bool (*keep)(const FileEntry *file, const void *data), const void *data);
 struct descriptor_table *snapshot_add_table(struct snapshot *snapshot, uint32_t files_id);
 void snapshot_add_descriptor(struct snapshot *snapshot, struct descriptor_table *table,
 			     FdinfoEntry *descriptor);

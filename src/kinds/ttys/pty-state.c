@@ -24,6 +24,7 @@ struct size {
 	unsigned short rows, columns, x_pixels, y_pixels;
 };
 
+/* The images have the characters as CRIU does: their bytes lie over the numbers, four in one. */
 static TermiosEntry *new_modes(struct arena *arena, const struct termios2 *modes)
 {
 	TermiosEntry *entry = arena_new(arena, TermiosEntry);
@@ -38,8 +39,7 @@ static TermiosEntry *new_modes(struct arena *arena, const struct termios2 *modes
 	entry->c_ospeed = modes->c_ospeed;
 	entry->n_c_cc = NCCS;
 	entry->c_cc = arena_array(arena, uint32_t, NCCS);
-	for (size_t i = 0; i < NCCS; i++)
-		entry->c_cc[i] = modes->c_cc[i];
+	memcpy(entry->c_cc, modes->c_cc, NCCS);
 	return entry;
 }
 
@@ -53,8 +53,8 @@ static struct termios2 modes_of(const TermiosEntry *entry)
 				  .c_ispeed = entry->c_ispeed,
 				  .c_ospeed = entry->c_ospeed };
 
-	for (size_t i = 0; i < NCCS && i < entry->n_c_cc; i++)
-		modes.c_cc[i] = (cc_t)entry->c_cc[i];
+	if (entry->n_c_cc * sizeof *entry->c_cc >= NCCS)
+		memcpy(modes.c_cc, entry->c_cc, NCCS);
 	return modes;
 }
 

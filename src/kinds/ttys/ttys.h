@@ -6,6 +6,7 @@
 #include "kinds/kind.h"
 
 extern const struct file_kind pty_kind;			 /* pty.c */
+extern const struct tree_kind terminals_tree_kind;	 /* adopt.c */
 extern const struct task_kind controlling_terminal_kind; /* controlling.c; STAGE_FILES */
 
 /* pty-state.c: what a terminal is set to, by a descriptor of its master. */

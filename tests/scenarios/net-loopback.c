@@ -27,7 +27,10 @@ enum { WAYS = sizeof ways / sizeof *ways };
 
 static int live(void *data)
 {
-	static const char show[] = "ip -d addr show dev lo; ip route show table all; "
+	/* An address is tentative for a moment. */
+	static const char show[] = "for i in $(seq 100); do ip addr show dev lo tentative | "
+				   "grep -q . || break; sleep 0.05; done; "
+				   "ip -d addr show dev lo; ip route show table all; "
 				   "ip -6 route show table all";
 	const unsigned *way = data;
 	char name[] = "0";

@@ -101,9 +101,10 @@ static int give(struct fixture *f, const char *name, const char *value, size_t n
 	controller.dirs = &dirs;
 	cgroups.controllers = &controllers;
 	snapshot_add_record(&f->snapshot, IMAGE_CGROUP, 0, &cgroups);
+	struct file_opener opener = { .snapshot = &f->snapshot, .arena = &f->arena };
 	f->err = (struct error){ 0 };
 	errno = 0;
-	return cgroup_properties_early(&f->snapshot, f->fd, "cpu:/a", &f->err);
+	return cgroup_properties_early(&opener, f->fd, "cpu:/a", &f->err);
 }
 
 static void expect_refusal(struct fixture *f, const char *name, const char *value, size_t n_below)

@@ -37,6 +37,10 @@ int cgroup_open(struct file_opener *opener, const CgMemberEntry *member, enum cg
 int cgroup_directory_open(struct file_opener *opener, const CgMemberEntry *member,
 			  enum cgroup_mode mode, struct error *err);
 bool cgroup_is_made_here(struct file_opener *opener, const char *hierarchy, const char *path);
+/* It gets all properties as if it were. "cpu:/a" */
+void cgroup_note_made(struct file_opener *opener, const char *name);
+/* The next of them, parents first: *at counts from 0; NULL at the end. */
+const char *cgroup_next_made(struct file_opener *opener, size_t *at);
 /* A hierarchy by its controllers or name; -1 with errno. */
 int cgroup_hierarchy_open(struct arena *arena, const char *yard, const char *name);
 
@@ -58,8 +62,20 @@ int cgroup_properties_collect(struct collect *collect, CgroupEntry *cgroups, str
  */
 int cgroup_properties_below(struct collect *collect, const CgSetEntry *roots, struct error *err);
 int cgroup_properties_check(const struct snapshot *snapshot, struct error *err);
-int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char *name,
+int cgroup_properties_early(struct file_opener *opener, int fd, const char *name,
 			    struct error *err);
+/* Of these, what it passes on to those below it. */
+int cgroup_pass_on(struct file_opener *opener, int fd, const char *name, struct error *err);
+
+/*
+ * entrances.c: the roots of cgroup namespaces in version 2 take whoever makes these, and then pass
+ * their controllers on. `clear` is for one that is open to nobody by what was there before.
+ */
+bool cgroup_entrance_is_open(struct file_opener *opener, const char *name);
+int cgroup_entrance_clear(struct file_opener *opener, const CgMemberEntry *root,
+			  enum cgroup_mode mode, struct error *err);
+bool cgroup_entrances_are_there(const struct snapshot *snapshot);
+int cgroup_entrances_close(struct file_opener *opener, struct error *err);
 
 /*
  * freezer.c: what freezes the tree, and is thawed once all were told to stop; afterwards it is as

@@ -217,24 +217,36 @@ static void copy_setting(int parent_fd, int fd, const char *name)
 		return;
 }
 
-static int make_directory(struct file_opener *opener, int parent_fd, const char *name,
-			  const char *path, struct error *err)
+void cgroup_note_made(struct file_opener *opener, const char *name)
 {
 	struct hierarchies *hierarchies = hierarchies_of(opener);
 
+	hierarchies->made = arena_grow(opener->arena, hierarchies->made, hierarchies->n_made,
+				       sizeof *hierarchies->made);
+	hierarchies->made[hierarchies->n_made++] = name;
+}
+
+const char *cgroup_next_made(struct file_opener *opener, size_t *at)
+{
+	const struct hierarchies *hierarchies = hierarchies_of(opener);
+
+	return *at < hierarchies->n_made ? hierarchies->made[(*at)++] : NULL;
+}
+
+static int make_directory(struct file_opener *opener, int parent_fd, const char *name,
+			  const char *path, struct error *err)
+{
 	if (opener->expect_leftover && opener->expect_leftover(opener, parent_fd, name, err))
 		return -1;
 	if (mkdirat(parent_fd, name, 0755) && errno != EEXIST)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot make the cgroup %s", path);
-	hierarchies->made = arena_grow(opener->arena, hierarchies->made, hierarchies->n_made,
-				       sizeof *hierarchies->made);
-	hierarchies->made[hierarchies->n_made++] = path;
+	cgroup_note_made(opener, path);
 	int fd = openat(parent_fd, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot open the cgroup %s", path);
 	copy_setting(parent_fd, fd, "cpuset.cpus");
 	copy_setting(parent_fd, fd, "cpuset.mems");
-	if (cgroup_properties_early(opener->snapshot, fd, path, err)) {
+	if (cgroup_properties_early(opener, fd, path, err)) {
 		close(fd);
 		return -1;
 	}

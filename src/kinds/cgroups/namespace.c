@@ -6,8 +6,8 @@
  *
  * No file tells the root. But paths of /proc/PID/cgroup are relative to that of the reader: what a
  * member's path has more for us than for a reader inside is the root. A namespace without a member,
- * or one whose member is outside of the root ("/.."), is refused; and so is one whose root in
- * version 2 passes on controllers that do not tell threads apart, as nobody may be in there.
+ * or one whose member is outside of the root ("/.."), is refused. Whoever makes it again is in its
+ * root for a moment (entrances.c).
  */
 #include "base/cleanup.h"
 #include "base/procfs.h"
@@ -101,68 +101,6 @@ static int find_root(struct collect *collect, NsEntry *entry, const char *inside
 	return 0;
 }
 
-/* Controllers that tell threads apart: who passes on only these may have members. */
-static bool is_threaded(const char *name, size_t length)
-{
-	static const char *const threaded[] = { "cpu", "cpuset", "perf_event", "pids" };
-
-	for (size_t i = 0; i < sizeof threaded / sizeof *threaded; i++)
-		if (strlen(threaded[i]) == length && strncmp(name, threaded[i], length) == 0)
-			return true;
-	return false;
-}
-
-/* The first that its root passes on to those below, and that keeps everybody out of it. */
-static int find_barring(struct collect *collect, const char *path, char **ret_name,
-			struct error *err)
-{
-	const struct externals *externals = collect->options->externals;
-	const char *below = path + strspn(path, "/");
-	char *text;
-
-	*ret_name = NULL;
-	/* The root of all may have members besides. */
-	autoclose int top =
-		*below ? cgroup_hierarchy_open(collect->arena,
-					       externals ? externals->cgroups.yard : NULL, "")
-		       : -1;
-	autoclose int fd =
-		top < 0 ? -1 : openat(top, below, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	/* Who does not see it has no way there either, and is told so. */
-	if (fd < 0)
-		return 0;
-	if (procfs_read(collect->arena, fd, "cgroup.subtree_control", &text) < 0)
-		return errno == ENOENT
-			       ? 0
-			       : fail_errno(err, ERR_KERNEL_REFUSED,
-					    "cannot read the controllers of the cgroup %s", path);
-	for (char *word = text + strspn(text, " \n"); *word && !*ret_name;
-	     word += strspn(word, " \n")) {
-		size_t length = strcspn(word, " \n");
-		if (!is_threaded(word, length))
-			*ret_name = arena_printf(collect->arena, "%.*s", (int)length, word);
-		word += length;
-	}
-	return 0;
-}
-
-/* Whoever makes it has to be in its root for a moment (cgroup_migrate_vet_dst: EBUSY). */
-static int check_entrance(struct collect *collect, const CgSetEntry *root, struct error *err)
-{
-	const CgMemberEntry *member = cgroup_member(root, "");
-	char *name = NULL;
-
-	if (!member || find_barring(collect, member->path, &name, err))
-		return member ? -1 : 0;
-	if (!name)
-		return 0;
-	fail(err, ERR_UNSUPPORTED_NAMESPACE,
-	     "its root, the cgroup %s, passes on a controller (%s): nobody can be in there to make "
-	     "the namespace again",
-	     member->path, name);
-	return fail_hint(err, "--manage-cgroups=ignore leaves cgroups as they are");
-}
-
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
@@ -184,8 +122,7 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 			    "no task of the tree is in it, and its root cannot be told then");
 	seen->member = namespace_->member_tid;
 	if (visit(&there, NULL, 0, err) ||
-	    find_root(collect, namespace_->entry, seen->text, seen->member, err) ||
-	    check_entrance(collect, namespace_->entry->cgroup_root, err))
+	    find_root(collect, namespace_->entry, seen->text, seen->member, err))
 		return -1;
 	return cgroup_properties_below(collect, namespace_->entry->cgroup_root, err);
 }
@@ -231,6 +168,11 @@ static int prepare(struct file_opener *opener, const struct namespace *namespace
 		int fd = cgroup_open(opener, root->ctls[i], mode, err);
 		if (fd < 0)
 			return -1;
+		if (!*root->ctls[i]->name &&
+		    cgroup_entrance_clear(opener, root->ctls[i], mode, err)) {
+			close(fd);
+			return -1;
+		}
 		struct opened *new = arena_new(opener->arena, struct opened);
 		*new = (struct opened){ *list, namespace_, fd };
 		*list = new;

@@ -22,6 +22,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define PASSED_ON "cgroup.subtree_control"
+
 /* ---- check ---- */
 
 static bool is_freezer(const char *name)
@@ -154,7 +156,7 @@ static int set_property(int fd, const CgroupPropEntry *property, const char *whe
 		return 0;
 	if (strcmp(name, "devices.list") == 0)
 		result = write_devices(fd, value);
-	else if (strcmp(name, "cgroup.subtree_control") == 0)
+	else if (strcmp(name, PASSED_ON) == 0)
 		result = write_controllers(fd, name, value);
 	else if (strcmp(name, "memory.oom_control") == 0)
 		result = write_oom_control(fd, name, value);
@@ -192,19 +194,49 @@ static int set_properties(int fd, const CgroupDirEntry *entry, bool early, const
 	return 0;
 }
 
-int cgroup_properties_early(const struct snapshot *snapshot, int fd, const char *name,
-			    struct error *err)
+/* Of one that somebody has to be in yet, all but what keeps everybody out. */
+static int set_early(int fd, const CgroupDirEntry *entry, bool open, const char *where,
+		     struct error *err)
+{
+	for (size_t i = 0; i < entry->n_properties; i++) {
+		const CgroupPropEntry *property = entry->properties[i];
+		if (!is_freezer(property->name) && is_early(entry, property->name) &&
+		    !(open && strcmp(property->name, PASSED_ON) == 0) &&
+		    set_property(fd, property, where, err))
+			return -1;
+	}
+	return 0;
+}
+
+static const CgroupDirEntry *directory_of(const struct snapshot *snapshot, const char *name)
 {
 	char hierarchy[256];
 	const char *colon = strchr(name, ':');
 	size_t length = (size_t)(colon - name);
 
 	if (length >= sizeof hierarchy)
-		return 0;
+		return NULL;
 	memcpy(hierarchy, name, length);
 	hierarchy[length] = '\0';
-	const CgroupDirEntry *entry = cgroup_directory(snapshot, hierarchy, colon + 1);
-	return entry ? set_properties(fd, entry, true, name, err) : 0;
+	return cgroup_directory(snapshot, hierarchy, colon + 1);
+}
+
+int cgroup_properties_early(struct file_opener *opener, int fd, const char *name, struct error *err)
+{
+	const CgroupDirEntry *entry = directory_of(opener->snapshot, name);
+
+	return entry ? set_early(fd, entry, cgroup_entrance_is_open(opener, name), name, err) : 0;
+}
+
+int cgroup_pass_on(struct file_opener *opener, int fd, const char *name, struct error *err)
+{
+	const CgroupDirEntry *entry = directory_of(opener->snapshot, name);
+
+	for (size_t i = 0; entry && i < entry->n_properties; i++)
+		if (strcmp(entry->properties[i]->name, PASSED_ON) == 0 &&
+		    set_property(fd, entry->properties[i], name, err))
+			return -1;
+	return 0;
 }
 
 static int give_to(int fd, const char *name, const CgroupPerms *perms, struct error *err)

@@ -2,8 +2,9 @@
 /*
  * Roots of cgroup namespaces in version 2. Whoever makes such a namespace has to be in its root,
  * and a cgroup that passes on a controller which does not tell threads apart (memory, io, ...)
- * takes nobody (cgroup_migrate_vet_dst, kernel/cgroup/cgroup.c: EBUSY). So what is made here, from these
- * roots down, passes nothing on before all namespaces are made, and all before the first process.
+ * takes nobody (cgroup_migrate_vet_dst, kernel/cgroup/cgroup.c: EBUSY). So what is made here, from
+ * these roots down, passes nothing on before all namespaces are made, and all before the first
+ * process.
  *
  * One that is there already, as its tree has left it, has those controllers switched off for that
  * time, if nobody is in there or below. That takes the limits of those below away: they are given

@@ -187,12 +187,16 @@ static int switch_off(struct file_opener *opener, int fd, const char *name, stru
 	return 0;
 }
 
-static bool is_populated(struct arena *arena, int fd)
+static int find_populated(struct arena *arena, int fd, const char *name, bool *ret,
+			  struct error *err)
 {
 	char *text;
 
-	return procfs_read(arena, fd, "cgroup.events", &text) < 0 ||
-	       procfs_value(text, "populated", 10) != 0;
+	if (procfs_read(arena, fd, "cgroup.events", &text) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED,
+				  "cannot tell whether somebody is in the cgroup %s", name + 1);
+	*ret = procfs_value(text, "populated", 10) != 0;
+	return 0;
 }
 
 static int open_directory(struct file_opener *opener, const char *name, struct error *err)
@@ -254,6 +258,7 @@ int cgroup_entrance_clear(struct file_opener *opener, const CgMemberEntry *root,
 	const char *name = arena_printf(opener->arena, ":%s", root->path);
 	autoclose int fd = open_directory(opener, name, err);
 	const char *words = fd < 0 ? NULL : find_barring(opener->arena, fd);
+	bool populated = false;
 
 	if (fd < 0)
 		return -1;
@@ -265,13 +270,15 @@ int cgroup_entrance_clear(struct file_opener *opener, const CgMemberEntry *root,
 	/* The root of all takes everybody. */
 	if (strcmp(root->path, "/") == 0)
 		return 0;
-	if (*words && (mode == CGROUPS_NONE || is_populated(opener->arena, fd)))
+	if (find_populated(opener->arena, fd, name, &populated, err))
+		return -1;
+	if (*words && (mode == CGROUPS_NONE || populated))
 		return fail_barred(root->path, words, mode, err);
 	if (switch_off(opener, fd, name, err))
 		return -1;
 	/* They may also be switched off since a restore that has failed. */
-	return mode != CGROUPS_NONE && (*words || *recorded_barring(opener, root->path)) &&
-			       !is_populated(opener->arena, fd)
+	return mode != CGROUPS_NONE && !populated &&
+			       (*words || *recorded_barring(opener, root->path))
 		       ? note_below(opener, fd, name, err)
 		       : 0;
 }

@@ -7,6 +7,8 @@
 #include "model/cgroups.h"
 
 enum { MAX_CGROUP_PATH = 4000 };
+/* Of version 2: which controllers those below have. */
+#define CGROUP_PASSED_ON "cgroup.subtree_control"
 
 extern const struct task_kind cgroups_kind;
 extern const struct tree_kind freezer_tree_kind; /* freezer.c */

@@ -24,8 +24,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PASSED_ON "cgroup.subtree_control"
-
 /* What was switched off, parents first. */
 struct switched {
 	struct switched *next;
@@ -118,7 +116,7 @@ static const char *find_barring(struct arena *arena, int fd)
 {
 	char *text;
 
-	if (procfs_read(arena, fd, PASSED_ON, &text) < 0)
+	if (procfs_read(arena, fd, CGROUP_PASSED_ON, &text) < 0)
 		return errno == ENOENT ? "" : NULL;
 	return barring_of(arena, text);
 }
@@ -129,7 +127,7 @@ static const char *recorded_barring(struct file_opener *opener, const char *path
 	const CgroupDirEntry *entry = cgroup_directory(opener->snapshot, "", path);
 
 	for (size_t i = 0; entry && i < entry->n_properties; i++)
-		if (strcmp(entry->properties[i]->name, PASSED_ON) == 0)
+		if (strcmp(entry->properties[i]->name, CGROUP_PASSED_ON) == 0)
 			return barring_of(opener->arena, entry->properties[i]->value);
 	return "";
 }
@@ -141,7 +139,8 @@ static int switch_all(int fd, const char *words, char sign)
 	for (const char *at = words; *at; at += strspn(at, " ")) {
 		size_t length = strcspn(at, " ");
 		int n = snprintf(text, sizeof text, "%c%.*s", sign, (int)length, at);
-		autoclose int file = openat(fd, PASSED_ON, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+		autoclose int file =
+			openat(fd, CGROUP_PASSED_ON, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 		if (n >= (int)sizeof text || file < 0 || write(file, text, (size_t)n) != n)
 			return -1;
 		at += length;
@@ -149,15 +148,16 @@ static int switch_all(int fd, const char *words, char sign)
 	return 0;
 }
 
-/* Most entries of a cgroup are files. */
-static int open_below(int fd, const char *entry)
-{
-	return openat(fd, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-}
-
 static int fail_listing(const char *name, struct error *err)
 {
 	return fail_errno(err, ERR_KERNEL_REFUSED, "cannot look below the cgroup %s", name + 1);
+}
+
+/* Most entries of a cgroup are files: 0, and *ret -1. -1 with err. */
+static int open_below(int fd, const char *name, const char *entry, int *ret, struct error *err)
+{
+	*ret = openat(fd, entry, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret >= 0 || errno == ENOTDIR || errno == ENOENT ? 0 : fail_listing(name, err);
 }
 
 /* A cgroup goes on to have a controller while one below passes it on: those first. */
@@ -170,11 +170,14 @@ static int switch_off(struct file_opener *opener, int fd, const char *name, stru
 	if (words && !*words)
 		return 0;
 	while (dir && listing_next(dir, &entry)) {
-		autoclose int below = open_below(fd, entry);
-		if (below < 0 ? errno_tells_nothing(errno)
-			      : switch_off(opener, below,
-					   arena_printf(opener->arena, "%s/%s", name, entry), err))
-			return below < 0 ? fail_listing(name, err) : -1;
+		int opened;
+		if (open_below(fd, name, entry, &opened, err))
+			return -1;
+		autoclose int below = opened;
+		if (below >= 0 &&
+		    switch_off(opener, below, arena_printf(opener->arena, "%s/%s", name, entry),
+			       err))
+			return -1;
 	}
 	if (!dir || errno)
 		return fail_listing(name, err);
@@ -219,9 +222,10 @@ static int note_below(struct file_opener *opener, int fd, const char *name, stru
 	const char *entry;
 
 	while (listing_next(dir, &entry)) {
-		autoclose int below = open_below(fd, entry);
-		if (below < 0 && errno_tells_nothing(errno))
-			return fail_listing(name, err);
+		int opened;
+		if (open_below(fd, name, entry, &opened, err))
+			return -1;
+		autoclose int below = opened;
 		if (below < 0)
 			continue;
 		const char *next = arena_printf(opener->arena, "%s/%s", name, entry);

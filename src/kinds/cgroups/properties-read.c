@@ -20,7 +20,7 @@ enum { MOST_DIRECTORIES = 4096 };
 
 /* Files that a cgroup is delegated by. */
 static const char *const delegated[] = { "cgroup.procs", "cgroup.threads", "tasks",
-					 "cgroup.subtree_control" };
+					 CGROUP_PASSED_ON };
 
 struct reading {
 	struct collect *collect;

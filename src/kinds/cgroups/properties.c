@@ -22,8 +22,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PASSED_ON "cgroup.subtree_control"
-
 /* ---- check ---- */
 
 static bool is_freezer(const char *name)
@@ -156,7 +154,7 @@ static int set_property(int fd, const CgroupPropEntry *property, const char *whe
 		return 0;
 	if (strcmp(name, "devices.list") == 0)
 		result = write_devices(fd, value);
-	else if (strcmp(name, PASSED_ON) == 0)
+	else if (strcmp(name, CGROUP_PASSED_ON) == 0)
 		result = write_controllers(fd, name, value);
 	else if (strcmp(name, "memory.oom_control") == 0)
 		result = write_oom_control(fd, name, value);
@@ -180,29 +178,25 @@ static bool is_early(const CgroupDirEntry *entry, const char *name)
 	       (entry->n_children && strcmp(name, "devices.list") == 0);
 }
 
-static int set_properties(int fd, const CgroupDirEntry *entry, bool early, const char *where,
+/* When a property is set: what it passes on keeps others out, so that is a step of its own. */
+enum step { STEP_MADE, STEP_PASSED_ON, STEP_LATE };
+
+static enum step step_of(const CgroupDirEntry *entry, const char *name)
+{
+	if (strcmp(name, CGROUP_PASSED_ON) == 0)
+		return STEP_PASSED_ON;
+	return is_early(entry, name) ? STEP_MADE : STEP_LATE;
+}
+
+static int set_properties(int fd, const CgroupDirEntry *entry, enum step step, const char *where,
 			  struct error *err)
 {
 	for (size_t i = 0; i < entry->n_properties; i++) {
 		const CgroupPropEntry *property = entry->properties[i];
 		/* freezer.c, last of all */
-		if (is_freezer(property->name) || is_early(entry, property->name) != early)
+		if (is_freezer(property->name) || step_of(entry, property->name) != step)
 			continue;
 		if (set_property(fd, property, where, err))
-			return -1;
-	}
-	return 0;
-}
-
-/* Of one that somebody has to be in yet, all but what keeps everybody out. */
-static int set_early(int fd, const CgroupDirEntry *entry, bool open, const char *where,
-		     struct error *err)
-{
-	for (size_t i = 0; i < entry->n_properties; i++) {
-		const CgroupPropEntry *property = entry->properties[i];
-		if (!is_freezer(property->name) && is_early(entry, property->name) &&
-		    !(open && strcmp(property->name, PASSED_ON) == 0) &&
-		    set_property(fd, property, where, err))
 			return -1;
 	}
 	return 0;
@@ -225,18 +219,20 @@ int cgroup_properties_early(struct file_opener *opener, int fd, const char *name
 {
 	const CgroupDirEntry *entry = directory_of(opener->snapshot, name);
 
-	return entry ? set_early(fd, entry, cgroup_entrance_is_open(opener, name), name, err) : 0;
+	if (!entry)
+		return 0;
+	return set_properties(fd, entry, STEP_MADE, name, err) ||
+			       (!cgroup_entrance_is_open(opener, name) &&
+				set_properties(fd, entry, STEP_PASSED_ON, name, err))
+		       ? -1
+		       : 0;
 }
 
 int cgroup_pass_on(struct file_opener *opener, int fd, const char *name, struct error *err)
 {
 	const CgroupDirEntry *entry = directory_of(opener->snapshot, name);
 
-	for (size_t i = 0; entry && i < entry->n_properties; i++)
-		if (strcmp(entry->properties[i]->name, PASSED_ON) == 0 &&
-		    set_property(fd, entry->properties[i], name, err))
-			return -1;
-	return 0;
+	return entry ? set_properties(fd, entry, STEP_PASSED_ON, name, err) : 0;
 }
 
 static int give_to(int fd, const char *name, const CgroupPerms *perms, struct error *err)
@@ -294,9 +290,9 @@ static int set_directory(struct setting setting, const CgroupDirEntry *entry, co
 				  path);
 	setting.inside_made = made;
 	if (made || setting.mode != CGROUPS_SOFT) {
-		if (set_properties(fd, entry, true, path, setting.err) ||
-		    set_properties(fd, entry, false, path, setting.err))
-			return -1;
+		for (enum step step = STEP_MADE; step <= STEP_LATE; step++)
+			if (set_properties(fd, entry, step, path, setting.err))
+				return -1;
 	}
 	for (size_t i = 0; i < entry->n_children; i++) {
 		const char *slash = strcmp(path, "/") == 0 ? "" : "/";

@@ -11,6 +11,7 @@
  */
 #include "kinds/cgroups/wanted-properties.h"
 
+#include "kinds/cgroups/cgroups.h"
 #include "model/cgroups.h"
 
 #include <string.h>
@@ -22,7 +23,7 @@ static const char *const known[] = {
 	"cpuset.mems",
 	"cgroup.clone_children",
 	"memory.use_hierarchy",
-	"cgroup.subtree_control",
+	CGROUP_PASSED_ON,
 	"cgroup.max.descendants",
 	"cgroup.max.depth",
 	"notify_on_release",
@@ -94,7 +95,7 @@ static const char *const known[] = {
 /* The first ones of the table. */
 static const char *const early[] = { "cgroup.type",	     "cpuset.cpus",
 				     "cpuset.mems",	     "cgroup.clone_children",
-				     "memory.use_hierarchy", "cgroup.subtree_control" };
+				     "memory.use_hierarchy", CGROUP_PASSED_ON };
 
 static const char *const harmful[] = { "cgroup.procs",	"cgroup.threads",
 				       "tasks",		"cgroup.kill",

@@ -19,6 +19,8 @@ enum { PTMX_MAJOR = 5, PTMX_MINOR = 2 };
 struct adopting {
 	struct snapshot *snapshot;
 	struct table masters, slaves; /* tty_info_entry by index + 1 */
+	struct table sessions;	      /* the same by the session, of terminals */
+	struct table leaders;	      /* tasks by their pid */
 	struct table names;	      /* file_entry of names, by id */
 };
 
@@ -39,14 +41,6 @@ static TtyInfoEntry *side(const struct table *of, const TtyInfoEntry *info)
 	return table_find(of, (uint64_t)info->pty->index + 1);
 }
 
-static bool is_led(const struct snapshot *snapshot, uint32_t session)
-{
-	for (size_t i = 0; i < snapshot->n_tasks; i++)
-		if (session && task_pids(&snapshot->tasks[i]).pid[0] == session)
-			return true;
-	return false;
-}
-
 /* What the master knows goes to the record of the slave, which stands for both from now on. */
 static void merge(TtyInfoEntry *slave, TtyInfoEntry *master)
 {
@@ -64,7 +58,7 @@ static void merge(TtyInfoEntry *slave, TtyInfoEntry *master)
 	master->sid = master->pgrp = 0;
 }
 
-static void merge_sides(struct adopting *adopting)
+static void find_sides(struct adopting *adopting)
 {
 	const struct records *infos = snapshot_records(adopting->snapshot, IMAGE_TTY_INFO);
 
@@ -74,35 +68,38 @@ static void merge_sides(struct adopting *adopting)
 			table_add(is_master(info) ? &adopting->masters : &adopting->slaves,
 				  adopting->snapshot->arena, (uint64_t)info->pty->index + 1, info);
 	}
-	for (size_t i = 0; i < infos->count; i++) {
-		TtyInfoEntry *info = infos->records[i]->message;
-		if (info->type != TTY_TYPE__PTY || !info->pty || is_master(info))
-			continue;
-		TtyInfoEntry *master = side(&adopting->masters, info);
-		if (master) {
-			merge(info, master);
-			continue;
-		}
+}
+
+/* One that stands for a terminal, and no longer for the master of one that has a slave. */
+static void adopt_terminal(struct adopting *adopting, TtyInfoEntry *info)
+{
+	TtyInfoEntry *master = side(&adopting->masters, info);
+	TtyInfoEntry *slave = side(&adopting->slaves, info);
+
+	if (info == master && slave)
+		return;
+	if (info == slave && master) {
+		merge(slave, master);
+	} else if (info == slave) {
 		info->type = TTY_TYPE__EXT_TTY;
-		info->has_of_caller = info->of_caller = !is_led(adopting->snapshot, info->sid);
+		info->has_of_caller = info->of_caller =
+			!info->sid || !table_find(&adopting->leaders, info->sid);
 	}
+	if (info->sid)
+		table_add(&adopting->sessions, adopting->snapshot->arena, info->sid, info);
 }
 
 /* /dev/tty was opened for the terminal that has the same session, and is a side of it. */
-static void find_alias(const struct snapshot *snapshot, TtyInfoEntry *alias)
+static void find_alias(const struct adopting *adopting, TtyInfoEntry *alias)
 {
-	const struct records *infos = snapshot_records(snapshot, IMAGE_TTY_INFO);
+	TtyInfoEntry *terminal = alias->sid ? table_find(&adopting->sessions, alias->sid) : NULL;
 
-	for (size_t i = 0; alias->sid && i < infos->count && !alias->has_terminal; i++) {
-		TtyInfoEntry *info = infos->records[i]->message;
-		if (info->sid != alias->sid || info->type == TTY_TYPE__CTTY ||
-		    (info->type == TTY_TYPE__PTY && is_master(info) && !info->ptmx))
-			continue;
-		alias->has_terminal = true;
-		alias->terminal = info->id;
-		if (alias->exclusive)
-			info->has_slave_exclusive = info->slave_exclusive = true;
-	}
+	if (!terminal)
+		return;
+	alias->has_terminal = true;
+	alias->terminal = terminal->id;
+	if (alias->exclusive)
+		terminal->has_slave_exclusive = terminal->slave_exclusive = true;
 }
 
 static void adopt_file(struct adopting *adopting, TtyFileEntry *tty)
@@ -137,21 +134,35 @@ static bool is_kept(const FileEntry *file, const void *data)
 	return table_find(&adopting->names, file->id) == NULL;
 }
 
-static void adopt(struct snapshot *snapshot, const struct images *images)
+static void adopt_infos(struct adopting *adopting)
 {
-	struct adopting adopting = { .snapshot = snapshot };
-	const struct records *infos = snapshot_records(snapshot, IMAGE_TTY_INFO);
+	const struct records *infos = snapshot_records(adopting->snapshot, IMAGE_TTY_INFO);
 
-	(void)images;
-	merge_sides(&adopting);
-	for (size_t i = 0; i < snapshot->n_files; i++)
-		if (snapshot->files[i]->tty && snapshot->files[i]->tty->has_regf_id)
-			adopt_file(&adopting, snapshot->files[i]->tty);
+	find_sides(adopting);
+	for (size_t i = 0; i < infos->count; i++) {
+		TtyInfoEntry *info = infos->records[i]->message;
+		if (info->type == TTY_TYPE__PTY && info->pty)
+			adopt_terminal(adopting, info);
+	}
 	for (size_t i = 0; i < infos->count; i++) {
 		TtyInfoEntry *info = infos->records[i]->message;
 		if (info->type == TTY_TYPE__CTTY)
-			find_alias(snapshot, info);
+			find_alias(adopting, info);
 	}
+}
+
+static void adopt(struct snapshot *snapshot, const struct images *images)
+{
+	struct adopting adopting = { .snapshot = snapshot };
+
+	(void)images;
+	for (size_t i = 0; i < snapshot->n_tasks; i++)
+		table_add(&adopting.leaders, snapshot->arena, task_pids(&snapshot->tasks[i]).pid[0],
+			  &snapshot->tasks[i]);
+	adopt_infos(&adopting);
+	for (size_t i = 0; i < snapshot->n_files; i++)
+		if (snapshot->files[i]->tty && snapshot->files[i]->tty->has_regf_id)
+			adopt_file(&adopting, snapshot->files[i]->tty);
 	snapshot_keep_files(snapshot, is_kept, &adopting);
 }
 

@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -423,6 +424,24 @@ static pid_t serve_fs(void)
 	close(devices[0]);
 	close(devices[1]);
 	return pid;
+}
+
+/*
+ * In a mount namespace of one's own: a directory "covered" with a file in it, which is returned
+ * open, and a served one mounted over that in another namespace.
+ */
+static inline int cover_by_fs(pid_t *ret_driver)
+{
+	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+			      mkdir("covered", 0755) == 0,
+		      "private: %s", strerror(errno));
+	int fd = open("covered/content", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
+	scenario_need(write(fd, "below", 5) == 5 && unshare(CLONE_NEWNS) == 0, "unshare: %s",
+		      strerror(errno));
+	*ret_driver = serve_fs();
+	scenario_need(mount("fs/by-app/one", "covered", NULL, MS_BIND, NULL) == 0, "bind: %s",
+		      strerror(errno));
+	return fd;
 }
 
 /*

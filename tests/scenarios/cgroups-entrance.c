@@ -8,6 +8,7 @@
  * not-shifted: it makes cgroups of its own
  * alone: it switches a controller on for all cgroups of version 2
  */
+#include "cgroup-file.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -24,18 +25,6 @@
 static void need(bool holds, const char *what)
 {
 	scenario_need(holds, "%s: %s", what, strerror(errno));
-}
-
-static bool write_to(const char *directory, const char *name, const char *text)
-{
-	char path[256];
-
-	snprintf(path, sizeof path, "%s/%s", directory, name);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	bool written = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
-	if (fd >= 0)
-		close(fd);
-	return written;
 }
 
 static bool has(const char *path, const char *word)
@@ -89,7 +78,7 @@ static void expect_all(const struct controller *controller, const char *root, co
 	scenario_check(has(path, controller->name), "who is between passes nothing on");
 	snprintf(path, sizeof path, "%s/%s", leaf, controller->limit ? controller->limit : "");
 	scenario_check(!controller->limit || has(path, LIMIT), "there is no limit any more");
-	scenario_check(!write_to(root, "cgroup.procs", "0"), "the root takes somebody");
+	scenario_check(!cgroup_takes(root, "cgroup.procs", "0"), "the root takes somebody");
 }
 
 static int inside(void *unused)
@@ -109,22 +98,22 @@ static int inside(void *unused)
 	snprintf(root, sizeof root, "cgroups/%s", name);
 	snprintf(slice, sizeof slice, "%s/slice", root);
 	snprintf(leaf, sizeof leaf, "%s/leaf", slice);
-	need(mkdir(root, 0755) == 0 && write_to(root, "cgroup.procs", "0") &&
+	need(mkdir(root, 0755) == 0 && cgroup_takes(root, "cgroup.procs", "0") &&
 		     unshare(CLONE_NEWCGROUP) == 0 && mkdir(slice, 0755) == 0 &&
-		     mkdir(leaf, 0755) == 0 && write_to(leaf, "cgroup.procs", "0") &&
-		     write_to("cgroups", "cgroup.subtree_control", on) &&
-		     write_to(root, "cgroup.subtree_control", on) &&
-		     write_to(slice, "cgroup.subtree_control", on) &&
-		     (!controller->limit || write_to(leaf, controller->limit, LIMIT)),
+		     mkdir(leaf, 0755) == 0 && cgroup_takes(leaf, "cgroup.procs", "0") &&
+		     cgroup_takes("cgroups", "cgroup.subtree_control", on) &&
+		     cgroup_takes(root, "cgroup.subtree_control", on) &&
+		     cgroup_takes(slice, "cgroup.subtree_control", on) &&
+		     (!controller->limit || cgroup_takes(leaf, controller->limit, LIMIT)),
 	     "cannot make cgroups");
 	expect_all(controller, root, slice, leaf);
 	scenario_mark("inside");
 	scenario_wait_restored();
 	expect_all(controller, root, slice, leaf);
 	if (!was_on) {
-		write_to(slice, "cgroup.subtree_control", off);
-		write_to(root, "cgroup.subtree_control", off);
-		write_to("cgroups", "cgroup.subtree_control", off);
+		cgroup_takes(slice, "cgroup.subtree_control", off);
+		cgroup_takes(root, "cgroup.subtree_control", off);
+		cgroup_takes("cgroups", "cgroup.subtree_control", off);
 	}
 	return 0;
 }

@@ -7,6 +7,7 @@
  * flavours: flat one three
  * not-shifted: it makes cgroups of its own
  */
+#include "cgroup-file.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -27,17 +28,6 @@ enum { ROOM = 512, MOST_MS = 5000, MEGABYTE = 1 << 20, LIMIT = 64, PASSED = 16, 
 
 static char folder[ROOM], other[ROOM];
 
-static void write_to(const char *where, const char *name, const char *text)
-{
-	char path[2 * ROOM];
-
-	snprintf(path, sizeof path, "%s/%s", where, name);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	scenario_need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text),
-		      "%s to %s: %s", text, path, strerror(errno));
-	close(fd);
-}
-
 static void watch(const char *where, const char *name, const char *argument, int counted)
 {
 	char path[2 * ROOM], text[ROOM];
@@ -45,7 +35,7 @@ static void watch(const char *where, const char *name, const char *argument, int
 	snprintf(path, sizeof path, "%s/%s", where, name);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	snprintf(text, sizeof text, "%d %d %s", counted, fd, argument);
-	write_to(where, "cgroup.event_control", text);
+	cgroup_write(where, "cgroup.event_control", text);
 	close(fd);
 }
 
@@ -84,7 +74,7 @@ static int inside(void *data)
 {
 	int passed = *(int *)data;
 
-	write_to(folder, "cgroup.procs", "0");
+	cgroup_write(folder, "cgroup.procs", "0");
 	scenario_mark("inside");
 	scenario_wait_restored();
 	scenario_check(take((PASSED + NOT_PASSED) / 2) == 0, "no memory");
@@ -99,7 +89,7 @@ static int inside(void *data)
 static int beside(void *unused)
 {
 	(void)unused;
-	write_to(other, "cgroup.procs", "0");
+	cgroup_write(other, "cgroup.procs", "0");
 	scenario_mark("beside");
 	scenario_wait_restored();
 	return 0;
@@ -115,7 +105,7 @@ int main(int argc, char **argv)
 	snprintf(other, sizeof other, MEMORY "/%s-b", own);
 	scenario_need(mkdir(folder, 0755) == 0 && mkdir(other, 0755) == 0, "no cgroups");
 	snprintf(text, sizeof text, "%d", LIMIT * MEGABYTE);
-	write_to(folder, "memory.limit_in_bytes", text);
+	cgroup_write(folder, "memory.limit_in_bytes", text);
 
 	int passed = threshold(folder, PASSED, eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	int unwatched = eventfd(0, EFD_CLOEXEC), not_passed = eventfd(0, EFD_CLOEXEC);

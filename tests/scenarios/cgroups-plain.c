@@ -7,6 +7,7 @@
  * flavours: flat one three
  * not-shifted: it makes cgroups of its own
  */
+#include "cgroup-file.h"
 #include "scenario.h"
 
 #include <errno.h>
@@ -23,17 +24,6 @@ static struct place {
 	char name[64], path[4 * ROOM]; /* of the hierarchy, and the new directory of it */
 } places[MOST];
 static size_t n_places;
-
-static void write_to(const char *where, const char *name, const char *text)
-{
-	char path[5 * ROOM];
-
-	snprintf(path, sizeof path, "%s/%s", where, name);
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-	scenario_need(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text),
-		      "%s to %s: %s", text, path, strerror(errno));
-	close(fd);
-}
 
 static void expect(const char *where, const char *name, const char *text)
 {
@@ -109,7 +99,7 @@ static bool is_in(const char *own)
 static int inside(void *data)
 {
 	for (size_t i = 0; i < n_places; i++)
-		write_to(places[i].path, "cgroup.procs", "0");
+		cgroup_write(places[i].path, "cgroup.procs", "0");
 	scenario_need(is_in(data), "not in all of them");
 	scenario_mark("inside");
 	scenario_wait_restored();
@@ -130,9 +120,9 @@ int main(int argc, char **argv)
 		scenario_need(mkdir(places[i].path, 0755) == 0 && mkdir(empty, 0755) == 0,
 			      "a cgroup: %s", strerror(errno));
 		if (strcmp(places[i].name, "pids") == 0)
-			write_to(places[i].path, "pids.max", "77");
+			cgroup_write(places[i].path, "pids.max", "77");
 		if (!*places[i].name)
-			write_to(places[i].path, "cgroup.max.descendants", "9");
+			cgroup_write(places[i].path, "cgroup.max.descendants", "9");
 	}
 	pid_t child = scenario_child(inside, own);
 	scenario_wait_mark("inside");

@@ -29,15 +29,8 @@ static void check(int fd, const char *wanted)
 static int inside(void *unused)
 {
 	(void)unused;
-	scenario_need(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			      mkdir("covered", 0755) == 0,
-		      "private: %s", strerror(errno));
-	int fd = open("covered/content", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-	scenario_need(write(fd, "below", 5) == 5 && unshare(CLONE_NEWNS) == 0, "unshare: %s",
-		      strerror(errno));
-	pid_t driver = serve_fs();
-	scenario_need(mount("fs/by-app/one", "covered", NULL, MS_BIND, NULL) == 0, "bind: %s",
-		      strerror(errno));
+	pid_t driver;
+	int fd = cover_by_fs(&driver);
 	scenario_mark("inside");
 	scenario_wait_restored();
 	check(fd, "below");

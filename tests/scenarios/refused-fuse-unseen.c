@@ -26,16 +26,9 @@ int main(int argc, char **argv)
 	char text[32] = "";
 
 	scenario_begin(argc, argv);
-	scenario_need(unshare(CLONE_NEWNS) == 0 &&
-			      mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-			      mkdir("covered", 0755) == 0,
-		      "a mount namespace: %s", strerror(errno));
-	int fd = open("covered/content", O_CREAT | O_RDWR | O_CLOEXEC, 0600);
-	scenario_need(write(fd, "below", 5) == 5 && unshare(CLONE_NEWNS) == 0, "unshare: %s",
-		      strerror(errno));
-	pid_t driver = serve_fs();
-	scenario_need(mount("fs/by-app/one", "covered", NULL, MS_BIND, NULL) == 0, "bind: %s",
-		      strerror(errno));
+	pid_t driver;
+	scenario_need(unshare(CLONE_NEWNS) == 0, "a mount namespace: %s", strerror(errno));
+	int fd = cover_by_fs(&driver);
 
 	scenario_ready();
 

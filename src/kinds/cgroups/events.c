@@ -99,11 +99,10 @@ static int events_check(const struct snapshot *snapshot, const FileEntry *entry,
 		if (cgroup_is_of_tree(snapshot, &member) ||
 		    cgroup_directory(snapshot, member.name, member.path))
 			continue;
-		fail(err, ERR_UNSUPPORTED_FILE,
-		     "file %u is an eventfd that the cgroup %s:%s counts up (%s), which is none of "
-		     "the tree",
-		     entry->id, event->hierarchy, event->path, event->file);
-		return fail_hint(err, "dump with --manage-cgroups, if it was ignored");
+		return fail(err, ERR_UNSUPPORTED_FILE,
+			    "file %u is an eventfd that the cgroup %s:%s counts up (%s), which is "
+			    "none of the tree",
+			    entry->id, event->hierarchy, event->path, event->file);
 	}
 	return 0;
 }

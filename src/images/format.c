@@ -29,6 +29,12 @@ static const char *suffix_of(const struct image_format *format)
 	return format->suffix ? format->suffix : ".img";
 }
 
+static bool is_suffix_of(const char *text, const struct image_format *format)
+{
+	return strcmp(text, suffix_of(format)) == 0 ||
+	       (format->other_suffix && strcmp(text, format->other_suffix) == 0);
+}
+
 /* The text between prefix and suffix as a number that is written the one way we would write it. */
 static bool parse_number(const char *text, const struct image_format *format, uint64_t *ret_number)
 {
@@ -36,7 +42,7 @@ static bool parse_number(const char *text, const struct image_format *format, ui
 	char *end;
 
 	uint64_t number = strtoull(text, &end, format->number == 'x' ? 16 : 10);
-	if (strcmp(end, suffix_of(format)) != 0)
+	if (!is_suffix_of(end, format))
 		return false;
 	if (format->number == 'x')
 		snprintf(canonical, sizeof canonical, "%" PRIx64, number);

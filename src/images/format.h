@@ -35,10 +35,11 @@ struct descriptor_table;
  * place of its own. Their helpers are in images/load.h and images/packing.h.
  */
 struct image_format {
-	const char *prefix; /* up to the number; the whole name where there is none */
-	const char *suffix; /* after it; NULL: ".img" */
-	char number;	    /* 'u' decimal, 'x' hexadecimal, 0 none */
-	uint32_t magic;	    /* 0: raw, no records */
+	const char *prefix;	  /* up to the number; the whole name where there is none */
+	const char *suffix;	  /* after it; NULL: ".img" */
+	const char *other_suffix; /* of CRIU, which is read, too; or NULL */
+	char number;		  /* 'u' decimal, 'x' hexadecimal, 0 none */
+	uint32_t magic;		  /* 0: raw, no records */
 	const ProtobufCMessageDescriptor *record;
 	bool single; /* exactly one record */
 	bool always; /* a list is written when it is empty, too; if single, as an empty record */

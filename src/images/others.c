@@ -2,9 +2,11 @@
 /* What images of other tools leave out; see others.h. */
 #include "images/others.h"
 
+#include "model/namespaces.h"
 #include "model/snapshot.h"
 
 #include <signal.h>
+#include <sys/mount.h>
 
 /* CRIU writes no fdinfo image for a task without descriptors. */
 static void add_empty_table(struct snapshot *snapshot, const struct task *task)
@@ -28,10 +30,54 @@ static void forget_that_stop_was_told(const struct task *task)
 		tc->exit_code = tc->has_stop_signo ? tc->stop_signo : SIGSTOP;
 }
 
+static bool is_described(const struct snapshot *snapshot, uint32_t id)
+{
+	for (size_t i = 0; i < snapshot->n_namespaces; i++)
+		if (snapshot->namespaces[i]->id == id)
+			return true;
+	return false;
+}
+
+/*
+ * Of namespaces CRIU writes what is in them, by their ids, and who is in which. Those types whose
+ * content is a list of records get their entry here; their kinds fill it in (struct tree_kind).
+ */
+static void add_namespace(struct snapshot *snapshot, const struct task *task,
+			  enum namespace_type type)
+{
+	uint32_t id = ids_namespace(task->ids, type);
+
+	if (!id || namespace_is_dumpers(snapshot, type, id) || is_described(snapshot, id))
+		return;
+	NsEntry *entry = snapshot_new(snapshot, NS_ENTRY, NsEntry);
+	entry->id = id;
+	entry->ns_cflag = namespace_types[type].flag;
+	snapshot_add_namespace(snapshot, entry);
+}
+
+/* CRIU has there what shared_id, master_id and the lack of MS_RELATIME say, too. */
+static void forget_flags(const struct snapshot *snapshot)
+{
+	const struct records *mounts = snapshot_records(snapshot, IMAGE_MOUNTPOINTS);
+
+	for (size_t i = 0; i < mounts->count; i++) {
+		MntEntry *mount = mounts->records[i]->message;
+		mount->flags &= ~(uint32_t)(MS_SHARED | MS_SLAVE | MS_PRIVATE | MS_REC | MS_BIND |
+					    MS_STRICTATIME);
+	}
+}
+
 void others_adopt(struct snapshot *snapshot)
 {
+	static const enum namespace_type told_by_content[] = { NAMESPACE_MNT, NAMESPACE_NET,
+							       NAMESPACE_IPC, NAMESPACE_CGROUP };
+
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
-		add_empty_table(snapshot, &snapshot->tasks[i]);
-		forget_that_stop_was_told(&snapshot->tasks[i]);
+		const struct task *task = &snapshot->tasks[i];
+		add_empty_table(snapshot, task);
+		forget_that_stop_was_told(task);
+		for (size_t k = 0; k < sizeof told_by_content / sizeof *told_by_content; k++)
+			add_namespace(snapshot, task, told_by_content[k]);
 	}
+	forget_flags(snapshot);
 }

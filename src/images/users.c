@@ -5,6 +5,7 @@
 #include "model/ids.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 struct adoption {
 	const struct user_namespace *namespace;
@@ -51,6 +52,9 @@ static int adopt_one(void *data, bool group, uint32_t *id, const char *what)
 {
 	struct adoption *adoption = data;
 
+	/* Who owns cgroups is told as CRIU itself sees it. */
+	if (strcmp(what, cgroup_entry__descriptor.name) == 0)
+		return 0;
 	adoption->whose = what;
 	return adopt(adoption, group, id);
 }

@@ -456,7 +456,7 @@ struct tree_kind {
 	int (*content_running)(struct collect *collect, progress_told *progress, void *data,
 			       struct error *err);
 	void (*end)(struct collect *collect, bool ended);
-	void (*adopt)(struct snapshot *snapshot, const struct images *images);
+	int (*adopt)(struct snapshot *snapshot, const struct images *images, struct error *err);
 	int (*find)(const struct snapshot *snapshot, const struct externals *externals, int root_fd,
 		    struct error *err);
 	int (*make)(struct file_opener *opener, struct error *err);
@@ -493,7 +493,7 @@ int trees_content(struct collect *collect, progress_told *progress, void *data, 
 int trees_content_running(struct collect *collect, progress_told *progress, void *data,
 			  struct error *err);
 void trees_end(struct collect *collect, bool ended);
-void trees_adopt(struct snapshot *snapshot, const struct images *images);
+int trees_adopt(struct snapshot *snapshot, const struct images *images, struct error *err);
 int trees_find(const struct snapshot *snapshot, const struct externals *externals, int root_fd,
 	       struct error *err);
 int trees_make(struct file_opener *opener, struct error *err);

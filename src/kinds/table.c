@@ -144,13 +144,11 @@ static const struct task_kind *const last_stage[] = {
 };
 
 static const struct tree_kind *const tree_kinds[] = {
-	&freezer_tree_kind,
-	&cgroups_tree_kind,
-	&mounts_tree_kind,
-	&memory_tree_kind,
-	&locks_tree_kind,
-	&terminals_tree_kind,
-	NULL,
+	&freezer_tree_kind,   &cgroups_tree_kind,
+	&mounts_tree_kind,    &networks_tree_kind,
+	&ipc_tree_kind,	      &memory_tree_kind,
+	&locks_tree_kind,     &sockets_tree_kind,
+	&terminals_tree_kind, NULL,
 };
 
 static const struct source_opener *const source_openers[] = {

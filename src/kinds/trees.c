@@ -51,11 +51,12 @@ void trees_end(struct collect *collect, bool ended)
 		(*row)->end(collect, ended);
 }
 
-void trees_adopt(struct snapshot *snapshot, const struct images *images)
+int trees_adopt(struct snapshot *snapshot, const struct images *images, struct error *err)
 {
 	FOR_EACH(row)
-	if ((*row)->adopt)
-		(*row)->adopt(snapshot, images);
+	if ((*row)->adopt && (*row)->adopt(snapshot, images, err) < 0)
+		return -1;
+	return 0;
 }
 
 int trees_find(const struct snapshot *snapshot, const struct externals *externals, int root_fd,

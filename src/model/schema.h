@@ -16,6 +16,7 @@
 #include "memfd.pb-c.h"
 #include "mm.pb-c.h"
 #include "mnt.pb-c.h"
+#include "netns.pb-c.h"
 #include "ns.pb-c.h"
 #include "pagemap.pb-c.h"
 #include "pidns.pb-c.h"

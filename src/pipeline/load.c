@@ -19,8 +19,10 @@ struct images *load_images(int dir_fd, struct arena *arena, struct snapshot *ret
 {
 	struct images *images = images_open(dir_fd, arena, ret_snapshot, err);
 
-	if (images && !images_written_by_nestor(images))
-		trees_adopt(ret_snapshot, images);
+	if (images && !images_written_by_nestor(images) && trees_adopt(ret_snapshot, images, err)) {
+		images_free(images);
+		return NULL;
+	}
 	return images;
 }
 

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "damage.h"
 #include "images/images.h"
+#include "kinds/kind.h"
 #include "kinds/memory/memory.h"
 #include "pipeline/details.h"
 #include "plan/plan.h"
@@ -175,8 +176,10 @@ static int plan_images(int dir_fd, struct arena *arena, struct host *host, struc
 	struct images *images = images_open(dir_fd, arena, &snapshot, err);
 	if (!images)
 		return -1;
+	int adopted = images_written_by_nestor(images) ? 0 : trees_adopt(&snapshot, images, err);
 	images_free(images);
-	memory_adopt(&snapshot, NULL);
+	if (adopted)
+		return -1;
 	struct details details;
 	details_make(&details, arena, &snapshot);
 	if (!host->facts.n_vdso)

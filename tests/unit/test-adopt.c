@@ -95,7 +95,7 @@ static void both_sides_have_one_record(void **state)
 	add_name(f, SLAVE_NAME, "/dev/pts/7");
 	TtyFileEntry *one = add_file(f, MASTER, MASTER_NAME);
 	TtyFileEntry *other = add_file(f, SLAVE, SLAVE_NAME);
-	terminals_tree_kind.adopt(&f->snapshot, NULL);
+	assert_int_equal(terminals_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
 
 	assert_int_equal(one->tty_info_id, SLAVE);
 	assert_int_equal(other->tty_info_id, SLAVE);
@@ -124,7 +124,7 @@ static void a_master_may_be_alone(void **state)
 	add_name(f, SLAVE_NAME, "/dev/tty");
 	TtyFileEntry *one = add_file(f, MASTER, MASTER_NAME);
 	TtyFileEntry *other = add_file(f, SLAVE, SLAVE_NAME);
-	terminals_tree_kind.adopt(&f->snapshot, NULL);
+	assert_int_equal(terminals_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
 
 	assert_int_equal(one->tty_info_id, MASTER);
 	assert_string_equal(master->ptmx, "/dev/ptmx");
@@ -141,7 +141,7 @@ static void a_slave_alone_is_outside(void **state)
 
 	add_name(f, SLAVE_NAME, "/dev/pts/7");
 	add_file(f, SLAVE, SLAVE_NAME);
-	terminals_tree_kind.adopt(&f->snapshot, NULL);
+	assert_int_equal(terminals_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
 	assert_int_equal(slave->type, TTY_TYPE__EXT_TTY);
 	assert_true(slave->of_caller);
 }
@@ -158,7 +158,7 @@ static void nonsense_stays_nonsense(void **state)
 	add_file(f, MASTER, MASTER_NAME); /* there is no such name */
 	add_file(f, SLAVE, MASTER);	  /* that is no name */
 	add_file(f, 99, SLAVE);		  /* there is no such terminal */
-	terminals_tree_kind.adopt(&f->snapshot, NULL);
+	assert_int_equal(terminals_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
 	assert_int_equal(f->snapshot.n_files, 3);
 	assert_null(bare->ptmx);
 	assert_int_equal(twice->type, TTY_TYPE__EXT_TTY);
@@ -187,7 +187,7 @@ static void cgroups_have_paths(void **state)
 	f->snapshot.inventory = snapshot_new(&f->snapshot, INVENTORY_ENTRY, InventoryEntry);
 	f->snapshot.inventory->has_root_cg_set = true;
 	f->snapshot.inventory->root_cg_set = 1;
-	cgroups_tree_kind.adopt(&f->snapshot, NULL);
+	assert_int_equal(cgroups_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
 
 	for (size_t i = 0; i < 3; i++)
 		assert_string_equal(controller->dirs[i]->dir_name, wanted[i]);

@@ -188,7 +188,7 @@ static void test_directory_of_another_tool(void **state)
 	struct error err = { 0 };
 
 	make_foreign(fixture);
-	write_file(fixture, "netdev-9.img", "not read", 8);
+	write_file(fixture, "netns-ct-9.img", "not read", 8);
 	struct images *images = images_open(fixture->dir_fd, &fixture->arena, &snapshot, &err);
 	if (!images)
 		fail_msg("%s", err.text);

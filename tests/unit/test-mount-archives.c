@@ -67,7 +67,7 @@ static void content_comes_back(void **state)
 	assert_int_equal(archive_add_tree(writer, &tree, &err), 0);
 	assert_int_equal(archive_writer_end(writer, &err), 0);
 	lseek(from.archive, 0, SEEK_SET);
-	assert_int_equal(archive_extract(from.archive, to.fd, "it", &err), 0);
+	assert_int_equal(archive_extract(from.archive, to.fd, NULL, "it", &err), 0);
 	assert_int_equal(fstatat(to.fd, "in/file", &one, 0), 0);
 	assert_int_equal(fstatat(to.fd, "in/second", &other, 0), 0);
 	assert_int_equal(one.st_ino, other.st_ino);
@@ -127,7 +127,7 @@ static void nothing_is_made_outside(void **state)
 		static const char end[2 * TAR_BLOCK];
 		assert_int_equal(write(to.archive, end, sizeof end), sizeof end);
 		lseek(to.archive, 0, SEEK_SET);
-		int result = archive_extract(to.archive, to.fd, "it", &err);
+		int result = archive_extract(to.archive, to.fd, NULL, "it", &err);
 		assert_int_equal(result, -1);
 		assert_int_equal(access("/tmp/nestor-was-here", F_OK), -1);
 		assert_int_equal(access("/etc/nestor-was-here", F_OK), -1);
@@ -148,7 +148,7 @@ static enum error_name extract_with(const char *record)
 	put(to.archive, TAR_DIRECTORY, "in", "");
 	assert_int_equal(write(to.archive, end, sizeof end), sizeof end);
 	lseek(to.archive, 0, SEEK_SET);
-	int result = archive_extract(to.archive, to.fd, "it", &err);
+	int result = archive_extract(to.archive, to.fd, NULL, "it", &err);
 	assert_int_equal(result, err.name == ERR_NONE ? 0 : -1);
 	done_folder(&to);
 	return err.name;
@@ -199,7 +199,7 @@ static void a_short_archive_is_refused(void **state)
 	(void)state;
 	put(to.archive, TAR_DIRECTORY, "in", "");
 	lseek(to.archive, 0, SEEK_SET);
-	assert_int_equal(archive_extract(to.archive, to.fd, "it", &err), -1);
+	assert_int_equal(archive_extract(to.archive, to.fd, NULL, "it", &err), -1);
 	assert_int_equal(err.name, ERR_IMAGE_TRUNCATED);
 	done_folder(&to);
 }

@@ -146,7 +146,7 @@ static void extract(const struct places *places)
 	struct error err = { 0 };
 	int fd = open_archive(places, O_RDONLY);
 
-	assert_int_equal(archive_extract(fd, places->to, "it", &err), 0);
+	assert_int_equal(archive_extract(fd, places->to, NULL, "it", &err), 0);
 	close(fd);
 	same_content(places);
 }
@@ -224,7 +224,7 @@ static void lists_that_are_none_are_refused(void **state)
 		snprintf(path, sizeof path, "%s/bad", places->path);
 		int fd = open(path, O_RDONLY | O_CLOEXEC);
 		unlink(path);
-		assert_int_equal(archive_extract(fd, places->to, "it", &err), -1);
+		assert_int_equal(archive_extract(fd, places->to, NULL, "it", &err), -1);
 		close(fd);
 	}
 }

@@ -6,7 +6,20 @@
  */
 #include "kinds/cgroups/cgroups.h"
 
+#include "model/namespaces.h"
 #include "model/records.h"
+
+#include <string.h>
+
+/* CRIU adds the state of the freezer, and its owner and mode are whatever was there in memory. */
+static void forget_owners_of_state(CgroupDirEntry *directory)
+{
+	for (size_t i = 0; i < directory->n_properties; i++)
+		if (strcmp(directory->properties[i]->name, "freezer.state") == 0)
+			directory->properties[i]->perms = NULL;
+	for (size_t i = 0; i < directory->n_children; i++)
+		forget_owners_of_state(directory->children[i]);
+}
 
 static void adopt_paths(struct snapshot *snapshot, const CgroupEntry *cgroups)
 {
@@ -15,6 +28,7 @@ static void adopt_paths(struct snapshot *snapshot, const CgroupEntry *cgroups)
 			char **name = &cgroups->controllers[i]->dirs[k]->dir_name;
 			if (**name != '/')
 				*name = arena_printf(snapshot->arena, "/%s", *name);
+			forget_owners_of_state(cgroups->controllers[i]->dirs[k]);
 		}
 }
 
@@ -53,15 +67,54 @@ static void adopt_set_of_dumper(struct snapshot *snapshot, CgroupEntry *cgroups)
 	cgroups->sets = sets;
 }
 
-static void adopt(struct snapshot *snapshot, const struct images *images)
+/* Of a path as much as its member's namespace does not show. */
+static CgMemberEntry *root_of(struct snapshot *snapshot, const CgMemberEntry *member)
+{
+	CgMemberEntry *root = snapshot_new(snapshot, CG_MEMBER_ENTRY, CgMemberEntry);
+	int length = member->has_cgns_prefix ? (int)member->cgns_prefix : 0;
+
+	root->name = member->name;
+	root->path = length ? arena_printf(snapshot->arena, "%.*s", length, member->path)
+			    : arena_string(snapshot->arena, "/");
+	return root;
+}
+
+static CgSetEntry *roots_of(struct snapshot *snapshot, const CgSetEntry *set)
+{
+	CgSetEntry *roots = snapshot_new(snapshot, CG_SET_ENTRY, CgSetEntry);
+
+	roots->ctls = arena_array(snapshot->arena, CgMemberEntry *, set->n_ctls + 1);
+	for (size_t i = 0; i < set->n_ctls; i++)
+		roots->ctls[roots->n_ctls++] = root_of(snapshot, set->ctls[i]);
+	return roots;
+}
+
+/* CRIU tells the root of a cgroup namespace with each set of its members. */
+static void adopt_namespaces(struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->n_tasks; i++) {
+		const struct task *task = &snapshot->tasks[i];
+		struct namespace *own = thread_namespace(snapshot, task, 0, NAMESPACE_CGROUP);
+		const TaskCoreEntry *tc = task->core ? task->core->tc : NULL;
+		const CgSetEntry *set =
+			tc && tc->has_cg_set ? snapshot_cgroup_set(snapshot, tc->cg_set) : NULL;
+		if (own && set && !own->entry->cgroup_root)
+			own->entry->cgroup_root = roots_of(snapshot, set);
+	}
+}
+
+static int adopt(struct snapshot *snapshot, const struct images *images, struct error *err)
 {
 	CgroupEntry *cgroups = (CgroupEntry *)(uintptr_t)snapshot_cgroups(snapshot);
 
 	(void)images;
+	(void)err;
 	if (!cgroups)
-		return;
+		return 0;
 	adopt_paths(snapshot, cgroups);
 	adopt_set_of_dumper(snapshot, cgroups);
+	adopt_namespaces(snapshot);
+	return 0;
 }
 
 const struct tree_kind cgroups_tree_kind = { .name = "cgroups", .adopt = adopt };

@@ -276,10 +276,12 @@ static void note_breaking(struct snapshot *snapshot)
 		}
 }
 
-static void locks_adopt(struct snapshot *snapshot, const struct images *images)
+static int locks_adopt(struct snapshot *snapshot, const struct images *images, struct error *err)
 {
 	(void)images;
+	(void)err;
 	note_breaking(snapshot);
+	return 0;
 }
 
 static int locks_complete(struct collect *collect, struct error *err)

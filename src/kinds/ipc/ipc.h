@@ -15,6 +15,7 @@
 enum { MOST_IPC_BYTES = 32 * 1024 * 1024, IPC_PERMISSIONS = 0777, MOST_SEMAPHORES = 32000 };
 
 extern const struct namespace_kind ipc_namespace_kind;
+extern const struct tree_kind ipc_tree_kind; /* adopt.c */
 
 /* In the visitor: messages in its copy of the arena. */
 struct ipc_reading {

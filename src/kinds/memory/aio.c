@@ -298,7 +298,7 @@ static int aio_look_again(struct target *target, struct error *err)
 static void adopt_ring(const struct images *images, const struct pagemap *pages, AioRingEntry *ring)
 {
 	struct ring_head head;
-	struct error unused;
+	struct error unused = { 0 };
 
 	for (size_t i = 0; i < pages->n_runs; i++) {
 		const struct memory_run *run = &pages->runs[i];

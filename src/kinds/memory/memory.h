@@ -78,7 +78,7 @@ extern const struct source_opener shared_memory_source;
  * for whichever area came first, may say less. Lets the records of mapped files agree with their
  * areas; for snapshots read from images that Nestor did not write, before planning.
  */
-void memory_adopt(struct snapshot *snapshot, const struct images *images);
+int memory_adopt(struct snapshot *snapshot, const struct images *images, struct error *err);
 
 /* --- Between the files of this kind. --- */
 

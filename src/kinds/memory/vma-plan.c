@@ -165,14 +165,18 @@ int areas_check(const struct snapshot *snapshot, const struct task *task, struct
 	return attached_check(snapshot, task, err);
 }
 
-void memory_adopt(struct snapshot *snapshot, const struct images *images)
+int memory_adopt(struct snapshot *snapshot, const struct images *images, struct error *err)
 {
+	(void)err;
 	aio_adopt(snapshot, images);
 	for (size_t i = 0; i < snapshot->n_tasks; i++) {
 		const MmEntry *mm = snapshot->tasks[i].mm;
 
 		for (size_t k = 0; mm && k < mm->n_vmas; k++) {
-			const VmaEntry *area = mm->vmas[k];
+			VmaEntry *area = mm->vmas[k];
+			/* A segment is shown as shared memory as well. */
+			if (area->status & VMA_SYSV_IPC)
+				area->status &= ~(uint32_t)VMA_ANON_SHARED;
 			FileEntry *file = area->status & VMA_FILE_SHARED
 						  ? snapshot_file(snapshot, (uint32_t)area->shmid)
 						  : NULL;
@@ -185,6 +189,7 @@ void memory_adopt(struct snapshot *snapshot, const struct images *images)
 				*flags = (*flags & ~(uint32_t)O_ACCMODE) | O_RDWR;
 		}
 	}
+	return 0;
 }
 
 /* --- mmap --- */

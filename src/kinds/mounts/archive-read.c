@@ -49,6 +49,7 @@ struct reading {
 	struct directory *directories; /* the last first */
 	struct flagged *flagged;       /* the same */
 	struct inode_numbers numbers;
+	const struct user_namespace *seen_by; /* or NULL */
 };
 
 /* ---- numbers of inodes ---- */
@@ -395,6 +396,22 @@ static const char *plain_name(const char *path)
 	return strcmp(path, ".") == 0 ? "" : path;
 }
 
+static int find_owner(const struct reading *reading, struct archive_entry *entry, struct error *err)
+{
+	uint32_t uid, gid;
+
+	if (!reading->seen_by)
+		return 0;
+	if (!user_namespace_id_outside(reading->seen_by, false, (uint32_t)entry->uid, &uid) ||
+	    !user_namespace_id_outside(reading->seen_by, true, (uint32_t)entry->gid, &gid))
+		return archive_invalid(&reading->source,
+				       "a file is of somebody who is nobody in its user namespace",
+				       err);
+	entry->uid = uid;
+	entry->gid = gid;
+	return 0;
+}
+
 static int make_entry(struct reading *reading, struct archive_entry *entry, struct error *err)
 {
 	char *path = arena_string(&reading->source.arena, plain_name(entry->path));
@@ -404,6 +421,8 @@ static int make_entry(struct reading *reading, struct archive_entry *entry, stru
 	while (length && path[length - 1] == '/')
 		path[--length] = '\0';
 	entry->path = path;
+	if (find_owner(reading, entry, err))
+		return -1;
 	if (entry->type == TAR_DIRECTORY)
 		remember_directory(reading, entry);
 	if (entry->flags && is_opened_without_effect(entry))
@@ -499,9 +518,10 @@ static int read_archive(int file_fd, struct reading *reading,
 	return result;
 }
 
-int archive_extract(int file_fd, int root_fd, const char *what, struct error *err)
+int archive_extract(int file_fd, int root_fd, const struct user_namespace *seen_by,
+		    const char *what, struct error *err)
 {
-	struct reading reading = { .source.what = what };
+	struct reading reading = { .source.what = what, .seen_by = seen_by };
 
 	return read_archive(file_fd, &reading, make_all, root_fd, err);
 }

@@ -12,6 +12,7 @@
 #define NESTOR_KINDS_MOUNTS_ARCHIVE_H
 
 #include "base/error.h"
+#include "model/snapshot.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,9 +74,11 @@ int archive_writer_end(struct archive_writer *writer, struct error *err);
 
 /*
  * Fills a directory from an archive that anybody may have written: nothing is followed or made
- * outside of it. Changes the ids by which the caller makes files. `what` is for messages.
+ * outside of it. Changes the ids by which the caller makes files. `seen_by` is the user namespace
+ * in whose words it names owners (NULL: nestor's own); `what` is for messages.
  */
-int archive_extract(int file_fd, int root_fd, const char *what, struct error *err);
+int archive_extract(int file_fd, int root_fd, const struct user_namespace *seen_by,
+		    const char *what, struct error *err);
 /* Fills a new file, open for reading and writing, from an archive of just that. */
 int archive_extract_alone(int file_fd, int fd, const char *what, struct error *err);
 

@@ -303,6 +303,7 @@ const struct tree_kind mounts_tree_kind = {
 	.read = mount_namespaces_collect,
 	.read_end = mount_namespaces_release,
 	.end = mounts_flush_written,
+	.adopt = mounts_adopt,
 	.find = mounts_find_gone,
 	.make = mounts_make,
 	.close = mounts_close,

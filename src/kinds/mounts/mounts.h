@@ -31,6 +31,8 @@ int mounts_find_gone(const struct snapshot *snapshot, const struct externals *ex
 
 extern const struct namespace_kind mount_namespace_kind;
 extern const struct tree_kind mounts_tree_kind;
+/* adopt.c */
+int mounts_adopt(struct snapshot *snapshot, const struct images *images, struct error *err);
 /* fuse-written.c: when the tree runs again. */
 void mounts_flush_written(struct collect *collect, bool ended);
 /* fuse-device.c */

@@ -326,7 +326,13 @@ static int fill(const struct mount_maker *maker, const MntEntry *entry, int root
 	autoclose int fd =
 		images_open_content(maker->images, IMAGE_TMPFS_DEV, entry->root_dev, err);
 
-	return fd < 0 ? -1 : archive_extract(fd, root_fd, entry->mountpoint, err);
+	/* CRIU has it packed by a program in there. */
+	const struct user_namespace *seen_by =
+		images_written_by_nestor(maker->images) || !entry->has_userns_id
+			? NULL
+			: snapshot_user_namespace(maker->snapshot, entry->userns_id);
+
+	return fd < 0 ? -1 : archive_extract(fd, root_fd, seen_by, entry->mountpoint, err);
 }
 
 static int seal(const struct mount_maker *maker, const MntEntry *entry, int root_fd,

@@ -10,6 +10,7 @@
 #include "model/snapshot.h"
 
 extern const struct namespace_kind net_namespace_kind;
+extern const struct tree_kind networks_tree_kind; /* adopt.c */
 
 /* A list of messages as they are in the images. */
 struct message_list {
@@ -74,6 +75,8 @@ int features_make(const NetnsContents *net, uint32_t id, struct error *err);
 int routes_collect(struct netlink *netlink, struct arena *arena, NetnsContents *net, uint32_t id,
 		   struct error *err);
 int routes_check(const NetnsContents *net, uint32_t id, struct error *err);
+/* Of images of others: a message of rtnetlink (RTM_NEWADDR, ...). -1: it is none of these. */
+int routes_adopt(NetnsContents *net, struct arena *arena, int type, const void *bytes, size_t size);
 int addresses_make(struct netlink *netlink, const NetnsContents *net, bool of_lo, uint32_t id,
 		   struct error *err);
 /* One address; where it is there already, that is well. */

@@ -230,6 +230,18 @@ int routes_check(const NetnsContents *net, uint32_t id, struct error *err)
 	return 0;
 }
 
+int routes_adopt(NetnsContents *net, struct arena *arena, int type, const void *bytes, size_t size)
+{
+	const struct list_row *row = &addresses_row;
+
+	for (size_t i = 0; i < N_ROWS && row->change != type; i++)
+		row = &rows[i];
+	if (row->change != type || size < row->header)
+		return -1;
+	struct message_list list = list_of(net, row, arena);
+	return row->each(bytes, size, &list);
+}
+
 /* ---- Restore ---- */
 
 /* The same within one of its attributes. */

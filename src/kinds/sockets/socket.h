@@ -9,6 +9,7 @@ extern const struct file_kind unix_socket_kind;
 extern const struct file_kind inet_socket_kind;
 extern const struct file_kind netlink_socket_kind;
 extern const struct file_kind packet_socket_kind;
+extern const struct tree_kind sockets_tree_kind; /* unix-adopt.c */
 
 /*
  * peek.c: between these SO_PEEK_OFF may be set as one likes; it is put back to `before` at the end

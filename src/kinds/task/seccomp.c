@@ -127,6 +127,10 @@ static int collect(struct target *target, struct error *err)
 	return 0;
 }
 
+/* In images of CRIU it says so itself where all threads have one. */
+static const uint32_t known_flags =
+	SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | SECCOMP_FILTER_FLAG_TSYNC;
+
 /* A chain only goes back, so that it ends. */
 static int check_filter(const struct snapshot *snapshot, const struct task *task, uint32_t index,
 			struct error *err)
@@ -152,7 +156,7 @@ static int check_filter(const struct snapshot *snapshot, const struct task *task
 				err, ERR_IMAGE_INVALID,
 				"task %s: its chain of seccomp filters is longer than any can be",
 				task_name(task));
-		if (filter->flags & ~(SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW))
+		if (filter->flags & ~known_flags)
 			return fail(err, ERR_IMAGE_UNSUPPORTED,
 				    "seccomp filter %" PRIu32 " has flags 0x%" PRIx32, index,
 				    filter->flags);
@@ -236,10 +240,10 @@ static struct chain chain_of(const struct plan *plan, uint32_t last)
 static void install(struct plan *plan, struct program *program, uint32_t index, uint64_t flags)
 {
 	const SeccompEntry *all = all_filters(plan->snapshot);
+	uint64_t own = all->seccomp_filters[index]->flags & ~(uint64_t)SECCOMP_FILTER_FLAG_TSYNC;
 
 	/* A thread that cannot have it is named by a number above 0. */
-	op_expect(program_call(program, SYS_seccomp, SECCOMP_SET_MODE_FILTER,
-			       all->seccomp_filters[index]->flags | flags,
+	op_expect(program_call(program, SYS_seccomp, SECCOMP_SET_MODE_FILTER, own | flags,
 			       filter_program(plan, program->set, index)),
 		  0);
 }

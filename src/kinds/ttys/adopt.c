@@ -151,11 +151,12 @@ static void adopt_infos(struct adopting *adopting)
 	}
 }
 
-static void adopt(struct snapshot *snapshot, const struct images *images)
+static int adopt(struct snapshot *snapshot, const struct images *images, struct error *err)
 {
 	struct adopting adopting = { .snapshot = snapshot };
 
 	(void)images;
+	(void)err;
 	for (size_t i = 0; i < snapshot->n_tasks; i++)
 		table_add(&adopting.leaders, snapshot->arena, task_pids(&snapshot->tasks[i]).pid[0],
 			  &snapshot->tasks[i]);
@@ -164,6 +165,7 @@ static void adopt(struct snapshot *snapshot, const struct images *images)
 		if (snapshot->files[i]->tty && snapshot->files[i]->tty->has_regf_id)
 			adopt_file(&adopting, snapshot->files[i]->tty);
 	snapshot_keep_files(snapshot, is_kept, &adopting);
+	return 0;
 }
 
 const struct tree_kind terminals_tree_kind = { .name = "terminals", .adopt = adopt };

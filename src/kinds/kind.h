@@ -442,6 +442,7 @@ struct namespace_kind {
  *   make     when all processes exist, and none has entered its namespaces
  *   close    what `make` has left open; when all tasks have taken what they need
  *   descriptors  (pure) how many that is, with what it has open meanwhile, at most
+ *   calls    (pure) has the task to make calls for `make`? As that of a file_kind
  * Any may be NULL.
  */
 typedef int progress_told(void *data, const char *phase, size_t done, size_t total);
@@ -462,6 +463,7 @@ struct tree_kind {
 	int (*make)(struct file_opener *opener, struct error *err);
 	void (*close)(struct file_opener *opener);
 	size_t (*descriptors)(const struct snapshot *snapshot);
+	struct call_room (*calls)(struct plan *plan, const struct task *task);
 };
 
 /*

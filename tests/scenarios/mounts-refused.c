@@ -2,8 +2,9 @@
 /*
  * name: mounts-refused
  * promise: a tree with a mount that cannot be made again is refused by name, and goes on:
- *	an autofs whose daemon is nowhere, or that has a directory in it, an overlay of relative
- *	layers of nowhere, a process (pidfs), an unbindable
+ *	an autofs whose daemon is nowhere, or that has a directory in it and a daemon that
+ *	shares its descriptors with somebody else, an overlay of relative layers of nowhere,
+ *	a process (pidfs), an unbindable
  *	mount in others that are attached nowhere, just the file of a unix socket that is bound in
  *	the same namespace, a named pipe of the host that was removed, a file that has another
  *	name, one that is large, a map pinned in bpf, what shares mounts with nestor's namespace,
@@ -22,6 +23,7 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,17 +53,34 @@ static int mount_autofs(void)
 	return result;
 }
 
-/* What is in it is for its daemon alone to make, by its process group. */
+static int share_descriptors(void)
+{
+	long pid = syscall(SYS_clone, CLONE_FILES | SIGCHLD, NULL, NULL, NULL, NULL);
+
+	if (pid == 0) {
+		setpgid(0, 0);
+		scenario_mark("apart");
+		scenario_wait_restored();
+		_exit(0);
+	}
+	scenario_wait_mark("apart");
+	return pid < 0 ? -1 : 0;
+}
+
+/* What is in it is for its daemon alone to make, who leaves its descriptors to another one. */
 static int mount_with_directory(void)
 {
 	char options[96];
 	int ends[2];
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
+	if (setpgid(0, 0) || pipe2(ends, O_CLOEXEC) < 0)
 		return -1;
 	snprintf(options, sizeof options, "fd=%d,pgrp=%d,minproto=5,maxproto=5,indirect", ends[1],
 		 (int)getpgrp());
-	return mount("auto", "place", "autofs", 0, options) || mkdir("place/inside", 0755) ? -1 : 0;
+	return mount("auto", "place", "autofs", 0, options) || mkdir("place/inside", 0755) ||
+			       mkdir("place/other", 0755) || share_descriptors()
+		       ? -1
+		       : 0;
 }
 
 /* From which directory its layers are named is not to be found from where it is mounted. */

@@ -8,19 +8,19 @@
  * CONFIG_CHECKPOINT_RESTORE.
  *
  * So it is mounted again with a new end of the restored pipe, for the group, under the same number
- * (numbered.c). What is in one is made by its daemon alone, and refused; mostly there is nothing,
- * and what the daemon has mounted on it is a mount like all others. One whose daemon has left it
- * (catatonic) is made so. The inode number of its root, which packets tell, is another one.
+ * (numbered.c). What is in one is made again by somebody of the group (autofs-inside.c), and what
+ * the daemon has mounted on it, or on that, is a mount like all others. One whose daemon has left
+ * it (catatonic) is made so. The inode number of its root, which packets tell, is another one.
  *
  * Who waits cannot be stopped (wait_event_killable), so no task of the tree does.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
-#include "base/listing.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/autofs.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/survey.h"
 #include "kinds/places.h"
@@ -92,27 +92,6 @@ static const char *split_options(struct arena *arena, const char *options, struc
 	return plain;
 }
 
-static int look_inside(const struct live_superblock *superblock, MntAutofsEntry *autofs,
-		       struct error *err)
-{
-	autoclose int fd = -1;
-	const char *name;
-	struct stat stat;
-
-	if (live_superblock_copy(superblock, &fd, err))
-		return -1;
-	autoclosedir DIR *dir = listing_open(fd, ".");
-	if (listing_next(dir, &name))
-		return fail(err, ERR_UNSUPPORTED_MOUNT,
-			    "%s has something in it (%s), which its daemon alone can make",
-			    superblock->what, name);
-	if (errno || fstat(fd, &stat))
-		return fail_errno(err, ERR_UNSUPPORTED_MOUNT, "%s: what is in it cannot be seen",
-				  superblock->what);
-	autofs->mode = stat.st_mode & 07777;
-	return 0;
-}
-
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	struct collect *all = superblock->collect;
@@ -123,7 +102,7 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 	entry->options = (char *)split_options(all->arena, entry->options, met, &told);
 	if (!told)
 		return survey_refuse(superblock->what, "does not tell who is to mount there", err);
-	if (look_inside(superblock, met->autofs, err))
+	if (autofs_collect_inside(superblock, met->autofs, err))
 		return -1;
 	for (size_t i = 0; i < superblock->n_mounts; i++) {
 		superblock->mounts[i].entry->autofs = met->autofs;
@@ -219,7 +198,7 @@ static int check(const struct snapshot *snapshot, const MntEntry *entry, struct 
 			    "mount %" PRIu32 " (%.200s): nobody in the tree has the other end of "
 			    "the pipe that tells whom to mount there (autofs)",
 			    entry->mnt_id, entry->mountpoint);
-	return 0;
+	return autofs_check_inside(snapshot, entry, err);
 }
 
 /* ---- restore ---- */
@@ -328,7 +307,7 @@ static int settle(const MntEntry *entry, int mount_fd, struct error *err)
 	autoclose int fd = openat(mount_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0 || (timeout && ioctl(fd, AUTOFS_IOC_SETTIMEOUT, &timeout)) ||
-	    (autofs->mode != 0755 && fchmod(fd, autofs->mode)) ||
+	    fchmod(fd, autofs->mode) ||
 	    (!autofs->has_pipe_id && ioctl(fd, AUTOFS_IOC_CATATONIC, 0)))
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot set what the autofs at %s has",
 				  entry->mountpoint);
@@ -345,8 +324,7 @@ static int make_once(const struct mount_maker *maker, const MntEntry *entry, int
 		return fail_errno(err, ERR_KERNEL_REFUSED, "cannot mount an autofs");
 	if (deputy_run(create, &making, err))
 		return -1;
-	autoclose int fd = mount_attachable(context_fd, entry, err);
-	return fd < 0 || settle(entry, fd, err) ? -1 : take_fd(&fd);
+	return mount_attachable(context_fd, entry, err);
 }
 
 static int make(const struct mount_maker *maker, const MntEntry *entry, struct error *err)
@@ -364,8 +342,11 @@ static int make(const struct mount_maker *maker, const MntEntry *entry, struct e
 		autoclose int fd = make_once(maker, entry, pipe_fd, group, err);
 		int is_it =
 			fd < 0 ? -1 : mounts_has_number(maker->opener, fd, entry->root_dev, err);
+		if (is_it < 0 || (is_it && (autofs_fill(maker->opener, entry, fd, err) ||
+					    settle(entry, fd, err))))
+			return -1;
 		if (is_it)
-			return is_it < 0 ? -1 : take_fd(&fd);
+			return take_fd(&fd);
 	}
 	return fail(err, ERR_KERNEL_REFUSED,
 		    "the device number, by which a daemon knows it, is taken by somebody again and "

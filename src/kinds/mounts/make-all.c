@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/compare.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/autofs.h"
 #include "kinds/mounts/groups.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
@@ -242,7 +243,10 @@ static int open_on(const struct made_mount_namespace *made, const struct mount_n
 	if (fd < 0 && covering == SIZE_MAX)
 		return -1;
 	errno = ENOENT;
-	return below && fd >= 0 ? mount_open_on(fd, below, flags) : -1;
+	if (!below || fd < 0)
+		return -1;
+	return mount_is_autofs(namespace->mounts[above]) ? autofs_open(fd, below, flags)
+							 : mount_open_on(fd, below, flags);
 }
 
 static const struct made_mount_namespace *find_made(const struct file_opener *opener,
@@ -308,4 +312,5 @@ const struct tree_kind mounts_tree_kind = {
 	.make = mounts_make,
 	.close = mounts_close,
 	.descriptors = descriptors,
+	.calls = autofs_calls,
 };

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "kernel/deputy.h"
+#include "kinds/mounts/autofs.h"
 #include "kinds/mounts/kind.h"
 #include "kinds/mounts/make.h"
 #include "kinds/mounts/plan.h"
@@ -306,9 +307,11 @@ static int fail_attach(const struct making *making, size_t index, int target, st
 static int attach_below(struct making *making, size_t index, struct error *err)
 {
 	size_t parent = making->namespace->parents[index];
+	const char *path = path_from_parent(making->namespace, index);
 	autoclose int target =
-		mount_open_on(making->roots[parent], path_from_parent(making->namespace, index),
-			      O_PATH | O_NOFOLLOW);
+		mount_is_autofs(making->namespace->mounts[parent])
+			? autofs_open(making->roots[parent], path, O_PATH | O_NOFOLLOW)
+			: mount_open_on(making->roots[parent], path, O_PATH | O_NOFOLLOW);
 
 	if (target < 0)
 		return fail_mount(making, index, "there is nothing to mount it on", err);

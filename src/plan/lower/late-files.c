@@ -167,18 +167,23 @@ static uint32_t most_calls(const struct plan *plan)
 	return sources_leave_numbers(plan, 4 * MOST_CALLS) ? MOST_CALLS : FEW_CALLS;
 }
 
+static void widen(struct call_room *room, struct call_room wanted)
+{
+	room->bytes = wanted.bytes > room->bytes ? wanted.bytes : room->bytes;
+	room->at_once = wanted.at_once > room->at_once ? wanted.at_once : room->at_once;
+}
+
 static struct call_room room_for_calls(struct plan *plan, const struct task *task)
 {
 	struct call_room room = { .at_once = FEW_CALLS };
 	const uint32_t most = most_calls(plan);
 
-	for (const struct file_kind *const *kind = plan->kinds->files; *kind; kind++) {
-		struct call_room wanted = { 0 };
+	for (const struct file_kind *const *kind = plan->kinds->files; *kind; kind++)
 		if ((*kind)->calls)
-			wanted = (*kind)->calls(plan, task);
-		room.bytes = wanted.bytes > room.bytes ? wanted.bytes : room.bytes;
-		room.at_once = wanted.at_once > room.at_once ? wanted.at_once : room.at_once;
-	}
+			widen(&room, (*kind)->calls(plan, task));
+	for (const struct tree_kind *const *tree = plan->kinds->trees; tree && *tree; tree++)
+		if ((*tree)->calls)
+			widen(&room, (*tree)->calls(plan, task));
 	room.at_once = room.at_once > most ? most : room.at_once;
 	return room;
 }

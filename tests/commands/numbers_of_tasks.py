@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from place import Failure, levels, must, nestor, ORDINARY, program
+from place import Failure, must, nestor, ORDINARY, program
 import tree
 
 

@@ -8,7 +8,7 @@ import resource
 import signal
 import subprocess
 
-from place import must, nestor, parent, program, TESTS
+from place import must, nestor, program, TESTS
 import tree
 
 

@@ -90,6 +90,8 @@ def kept_after(tree, *options):
     root = int(read(pidfile))
     tree.set(PROPERTIES)
     tree.images = tempfile.mkdtemp(dir=tree.state)
+    said = tree.run("dump", "-t", str(root), "--cgroup-dump-controller", "cpv", status=1)
+    must("[usage]" in said and "cpv" in said, f"a controller that is none: {said}")
     tree.run("dump", "-t", str(root), *options)
     tree.remove()
     tree.restore()

@@ -290,6 +290,9 @@ int cgroup_properties_collect(struct collect *collect, CgroupEntry *cgroups, str
 	struct reading *reading = arena_new(collect->arena, struct reading);
 
 	reading->collect = collect;
+	if (collect->options->externals &&
+	    cgroup_check_chosen(&collect->options->externals->cgroups, cgroups->sets[0], err))
+		return -1;
 	for (size_t i = 0; collect->options->externals && i < cgroups->sets[0]->n_ctls; i++)
 		if (read_hierarchy(reading, cgroups, cgroups->sets[0]->ctls[i]->name, err))
 			return -1;

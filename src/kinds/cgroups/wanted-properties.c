@@ -191,16 +191,61 @@ static int parse_wish(struct arena *arena, const char **at, const char **word, s
 	return 0;
 }
 
+/* ---- --cgroup-dump-controller ---- */
+
+/* "cpu.max" is of "cpu". */
+static bool is_named_after(const char *name, const char *controller)
+{
+	size_t length = strlen(controller);
+
+	return length && strncmp(name, controller, length) == 0 && name[length] == '.';
+}
+
+/* Of a hierarchy that is chosen; of v2, which has many controllers, by the name. */
+static bool is_chosen(const struct cgroup_wishes *wishes, const char *hierarchy, const char *name)
+{
+	for (size_t i = 0; i < wishes->controllers.count; i++) {
+		const char *chosen = wishes->controllers.texts[i];
+		if (cgroup_hierarchy_has(hierarchy, chosen) ||
+		    (!*hierarchy && is_named_after(name, chosen)))
+			return true;
+	}
+	return wishes->controllers.count == 0;
+}
+
+static bool is_controller(const CgSetEntry *set, const char *name)
+{
+	for (size_t i = 0; i < set->n_ctls; i++) {
+		const char *hierarchy = set->ctls[i]->name;
+		if (cgroup_hierarchy_has(hierarchy, name))
+			return true;
+		for (size_t k = 0; !*hierarchy && k < sizeof known / sizeof *known; k++)
+			if (is_named_after(known[k], name))
+				return true;
+	}
+	return false;
+}
+
+int cgroup_check_chosen(const struct cgroup_wishes *wishes, const CgSetEntry *set,
+			struct error *err)
+{
+	for (size_t i = 0; i < wishes->controllers.count; i++)
+		if (!is_controller(set, wishes->controllers.texts[i]))
+			return fail(err, ERR_USAGE,
+				    "--cgroup-dump-controller %s: the tree is in no cgroup of such "
+				    "a controller",
+				    wishes->controllers.texts[i]);
+	return 0;
+}
+
 int cgroup_wanted_properties(struct arena *arena, const struct cgroup_wishes *wishes,
 			     const char *hierarchy, struct texts *ret_names, struct error *err)
 {
 	const char *at = wishes->properties ? wishes->properties : "", *word;
-	bool wanted = wishes->controllers.count == 0, replaced = wishes->ignore_default_properties;
+	bool replaced = wishes->ignore_default_properties;
 	struct texts own = { 0 };
 	struct wish wish;
 
-	for (size_t i = 0; i < wishes->controllers.count; i++)
-		wanted = wanted || cgroup_hierarchy_has(hierarchy, wishes->controllers.texts[i]);
 	for (word = next_word(arena, &at); word;) {
 		if (parse_wish(arena, &at, &word, &wish, err))
 			return -1;
@@ -211,10 +256,11 @@ int cgroup_wanted_properties(struct arena *arena, const struct cgroup_wishes *wi
 			texts_add(&own, arena, wish.names.texts[i]);
 	}
 	*ret_names = (struct texts){ 0 };
-	for (size_t i = 0; wanted && !replaced && i < sizeof known / sizeof *known; i++)
-		if (is_of(hierarchy, known[i]))
+	for (size_t i = 0; !replaced && i < sizeof known / sizeof *known; i++)
+		if (is_of(hierarchy, known[i]) && is_chosen(wishes, hierarchy, known[i]))
 			texts_add(ret_names, arena, known[i]);
-	for (size_t i = 0; wanted && i < own.count; i++)
-		texts_add(ret_names, arena, own.texts[i]);
+	for (size_t i = 0; i < own.count; i++)
+		if (is_chosen(wishes, hierarchy, own.texts[i]))
+			texts_add(ret_names, arena, own.texts[i]);
 	return 0;
 }

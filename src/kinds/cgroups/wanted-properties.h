@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/texts.h"
 #include "model/externals.h"
+#include "model/schema.h"
 
 #include <stdbool.h>
 
@@ -15,6 +16,9 @@ enum { MOST_CGROUP_VALUE = 64 * 1024, MOST_CGROUP_DEPTH = 64 };
 /* Names of files, in the order in which they are to be written. */
 int cgroup_wanted_properties(struct arena *arena, const struct cgroup_wishes *wishes,
 			     const char *hierarchy, struct texts *ret_names, struct error *err);
+/* Is there, where a task is, each controller that is chosen by --cgroup-dump-controller? */
+int cgroup_check_chosen(const struct cgroup_wishes *wishes, const CgSetEntry *set,
+			struct error *err);
 
 /* Has it to be there before anybody is in the cgroup? */
 bool cgroup_property_is_early(const char *name);

@@ -10,13 +10,18 @@
  * So it is mounted again with a new end of the restored pipe, for the group, under the same number
  * (numbered.c). What is in one is made again by somebody of the group (autofs-inside.c), and what
  * the daemon has mounted on it, or on that, is a mount like all others. One whose daemon has left
- * it (catatonic) is made so. The inode number of its root, which packets tell, is another one.
+ * it (catatonic) is made so.
+ *
+ * The inode number of its root, which packets about direct and offset mounts tell, is another one,
+ * as nobody can have one of his choice (get_next_ino). systemd does not look at it; automount(8)
+ * knows such mounts by it, and answers nobody who comes to one: that is told by the log.
  *
  * Who waits cannot be stopped (wait_event_killable), so no task of the tree does.
  */
 #include "kinds/mounts/kind.h"
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "base/procfs.h"
 #include "collect/collect.h"
 #include "kernel/deputy.h"
@@ -92,6 +97,22 @@ static const char *split_options(struct arena *arena, const char *options, struc
 	return plain;
 }
 
+/* How systemd calls the source of those that it mounts. */
+#define OF_SYSTEMD "systemd-"
+
+static void tell_of_number(const MntEntry *entry)
+{
+	bool direct = strstr(entry->options, "direct") && !strstr(entry->options, "indirect");
+
+	if ((direct || strstr(entry->options, "offset")) &&
+	    strncmp(entry->source, OF_SYSTEMD, strlen(OF_SYSTEMD)) != 0)
+		log_warning("dump", "mounts",
+			    "%s (autofs): its root has another inode number after a restore, and a "
+			    "daemon that knows it by that, as automount(8) does, no longer mounts "
+			    "anything there; those with keys (indirect) are not concerned",
+			    entry->mountpoint);
+}
+
 static int collect(const struct live_superblock *superblock, MntEntry *entry, struct error *err)
 {
 	struct collect *all = superblock->collect;
@@ -108,6 +129,8 @@ static int collect(const struct live_superblock *superblock, MntEntry *entry, st
 		superblock->mounts[i].entry->autofs = met->autofs;
 		superblock->mounts[i].entry->options = entry->options;
 	}
+	if (met->autofs->has_pipe_id)
+		tell_of_number(entry);
 	met->next = *collect_state(all, &autofs_mount_kind);
 	*collect_state(all, &autofs_mount_kind) = met;
 	return 0;

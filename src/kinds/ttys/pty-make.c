@@ -61,11 +61,12 @@ static const MntEntry *bound_devpts(const struct snapshot *snapshot, const TtyIn
 
 bool pty_is_early(const struct snapshot *snapshot, const TtyInfoEntry *info)
 {
-	const MntEntry *devpts = own_devpts(snapshot, info);
+	const MntEntry *own = own_devpts(snapshot, info);
+	const MntEntry *devpts = own ? own : bound_devpts(snapshot, info);
 	char root[16];
 
 	if (!devpts)
-		return !info->has_mount_id || bound_devpts(snapshot, info);
+		return !info->has_mount_id;
 	snprintf(root, sizeof root, "/%u", info->pty ? info->pty->index : 0);
 	return info->sid || info->type == TTY_TYPE__EXT_TTY ||
 	       mounts_show_file(snapshot, devpts->root_dev, root);
@@ -149,7 +150,7 @@ static int open_ptmx(struct file_opener *opener, const TtyInfoEntry *info, struc
 	if (!info->ptmx)
 		return open("/dev/ptmx", flags);
 	const MntEntry *bound = bound_devpts(opener->snapshot, info);
-	if (bound)
+	if (bound && pty_is_early(opener->snapshot, info))
 		return open_bound(opener, info, bound, flags, err);
 	return open_if_ptmx(info->has_mount_id
 				    ? mounts_open(opener, info->mount_id, info->ptmx, O_PATH)
@@ -247,6 +248,24 @@ int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct
 			     : fd;
 }
 
+/* -1 where it leads to another one: a devpts of somebody else may be mounted there now. */
+static int open_by_path(const struct file_opener *opener, const TtyFileEntry *tty,
+			const TtyInfoEntry *info, int master, int flags)
+{
+	bool own = own_devpts(opener->snapshot, info);
+	struct stat wanted, named;
+
+	if (!own && (!(flags & KERNEL_LARGEFILE) || !bound_devpts(opener->snapshot, info)))
+		return -1;
+	autoclose int peer = own ? -1 : pty_open_peer(master, O_PATH);
+	autoclose int fd =
+		own ? -1 : mounts_open(opener, tty->mount_id, tty->path, O_PATH | O_NOFOLLOW);
+	if (!own && (fstat(peer, &wanted) || fstat(fd, &named) || wanted.st_dev != named.st_dev ||
+		     wanted.st_rdev != named.st_rdev))
+		return -1;
+	return mounts_open(opener, tty->mount_id, tty->path, flags | O_NOCTTY | O_CLOEXEC);
+}
+
 /*
  * By its path, where the mount is there by now; that of a terminal in our own needs none. By way
  * of its master it was opened without O_LARGEFILE, and shows the same path; but not where that was
@@ -264,8 +283,8 @@ int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const Tt
 		return -1;
 	bool of_master = !(flags & KERNEL_LARGEFILE) && !pty_is_early(opener->snapshot, info) &&
 			 tty->mount_id == info->mount_id;
-	if (tty->path && tty->has_mount_id && own_devpts(opener->snapshot, info) && !of_master)
-		fd = mounts_open(opener, tty->mount_id, tty->path, flags | O_NOCTTY | O_CLOEXEC);
+	if (tty->path && tty->has_mount_id && !of_master)
+		fd = open_by_path(opener, tty, info, opener_kept(opener, pty->place), flags);
 	if (fd < 0)
 		fd = pty_open_peer(opener_kept(opener, pty->place), flags);
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it", info->id)

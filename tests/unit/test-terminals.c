@@ -145,7 +145,7 @@ static void close_all(struct file_opener *opener)
 		close(opener->kept_fds[i]);
 }
 
-/* Of one that the tree had there, whose path leads to a ptmx: is that failure told? */
+/* Of one that the tree had there, for a session, whose path leads to a ptmx: is that told? */
 static bool is_told(int what_fails)
 {
 	TtyInfoEntry info = TTY_INFO_ENTRY__INIT;
@@ -159,6 +159,7 @@ static bool is_told(int what_fails)
 	add_devpts(&snapshot);
 	info.has_mount_id = true;
 	info.mount_id = 3;
+	info.sid = 7;
 	info.ptmx = (char[]){ "/dev/ptmx" };
 	info.pty = &pty;
 	failing_call = SYS_open;

@@ -57,6 +57,12 @@ static int fail_type(const char *text, int length, struct error *err)
 			 forms[type].value ? forms[type].value : "");
 	}
 	fail(err, ERR_USAGE, "--external %.*s is not supported (in \"%s\")", length, text, text);
+	/* Processes are born in nestor's own, whose numbers it counts on. */
+	if (length == 3 && strncmp(text, "pid", 3) == 0)
+		return fail_hint(err,
+				 "a tree in the pid namespace of others is dumped, and restored, "
+				 "from inside of that: nsenter --pid=FILE unshare --mount-proc "
+				 "nestor ...");
 	return fail_hint(err, "supported are %s", names);
 }
 

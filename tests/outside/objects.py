@@ -1,12 +1,45 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Files, queues and keyrings, and words that name nothing."""
+"""Pid namespaces, files, queues and keyrings, and words that name nothing."""
 
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 
-from place import Missing, must, tree
+from place import Missing, must, nestor_program, tree
+
+
+def pid_namespace_shared(place):
+    """A tree in the pid namespace of others goes and comes back inside of it, as the refusal says"""
+    pause = place.start(["unshare", "--pid", "--fork", "--kill-child", "sleep", "1000"])
+    must(tree.wait_for(lambda: tree.children_of(pause), 5), "it does not begin")
+    enter = ["nsenter", "-t", str(tree.children_of(pause)[0]), "--pid"]
+    outer = place.start([*enter, "setsid", "sleep", "1001"])
+    must(tree.wait_for(lambda: [pid for pid in tree.children_of(outer)
+                                if tree.read(pid, "comm") == "sleep\n"], 5), "nobody enters")
+    member = tree.children_of(outer)[0]
+    shared = os.stat(f"/proc/{member}/ns/pid").st_ino
+    numbers = tree.status_of(member)["NSpid"].split()
+
+    def nestor(*words):
+        return subprocess.run([*enter, "unshare", "--mount-proc", nestor_program(), *words,
+                               "-D", place.images], stdin=subprocess.DEVNULL, text=True,
+                              capture_output=True, check=False, timeout=60)
+    status, told = place.nestor("dump", "-t", member, "-D", place.images, "--external",
+                                f"pid[{shared}]:pod")
+    must(status == 2 and "[usage]" in told and "nsenter --pid" in told, told)
+    must(tree.is_alive(member), "the refused tree does not run")
+    done = nestor("dump", "-t", numbers[-1])
+    must(done.returncode == 0, f"not dumped: {done.stderr}")
+    must(tree.reap(outer, 5), "the tree is still there")
+    done = nestor("restore", "-d")
+    must(done.returncode == 0, f"not restored: {done.stderr}")
+    found = [pid for pid in tree.processes(pause)
+             if tree.status_of(pid)["NSpid"].split()[-1] == numbers[-1]]
+    must(len(found) == 1 and tree.read(found[0], "cmdline") == "sleep\0001001\0",
+         f"it has not come back as {numbers[-1]}")
+    must(os.stat(f"/proc/{found[0]}/ns/pid").st_ino == shared, "it is in another namespace")
 
 
 def files_given(place):
@@ -91,5 +124,5 @@ def wrong_words(place):
 
 
 CASES = [
-    files_given, queue_gone, keyrings_left_out, wrong_words,
+    pid_namespace_shared, files_given, queue_gone, keyrings_left_out, wrong_words,
 ]

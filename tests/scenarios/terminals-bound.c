@@ -99,9 +99,11 @@ static void check_all(int way)
 			       ends[way][i].link, ends[way][i].place);
 	}
 	for (int i = 1; i <= SLAVES; i++) {
-		ssize_t written = write(ends[way][i].fd, "here\n", 5);
-		scenario_check(written == 5 && read(ends[way][0].fd, got, 6) == 6 &&
-				       strncmp(got, "here\r\n", 6) == 0,
+		ssize_t written = write(ends[way][i].fd, "here\n", 5), length = 0, more = 1;
+		/* It may come in parts. */
+		for (; more > 0 && length<6; length += more> 0 ? more : 0)
+			more = read(ends[way][0].fd, got + length, 6 - (size_t)length);
+		scenario_check(written == 5 && length == 6 && strncmp(got, "here\r\n", 6) == 0,
 			       "%s, %d: %s", makers[way], i, got);
 	}
 	/* Nobody else holds it. */

@@ -248,22 +248,29 @@ int pty_take_master(struct file_opener *opener, const TtyInfoEntry *info, struct
 			     : fd;
 }
 
-/* -1 where it leads to another one: a devpts of somebody else may be mounted there now. */
+/* 0 with *ret_fd -1: it leads to none, or, where another devpts is mounted by now, to another. */
 static int open_by_path(const struct file_opener *opener, const TtyFileEntry *tty,
-			const TtyInfoEntry *info, int master, int flags)
+			const TtyInfoEntry *info, int master, int flags, int *ret_fd)
 {
 	bool own = own_devpts(opener->snapshot, info);
 	struct stat wanted, named;
 
+	*ret_fd = -1;
 	if (!own && (!(flags & KERNEL_LARGEFILE) || !bound_devpts(opener->snapshot, info)))
-		return -1;
-	autoclose int peer = own ? -1 : pty_open_peer(master, O_PATH);
-	autoclose int fd =
-		own ? -1 : mounts_open(opener, tty->mount_id, tty->path, O_PATH | O_NOFOLLOW);
-	if (!own && (fstat(peer, &wanted) || fstat(fd, &named) || wanted.st_dev != named.st_dev ||
-		     wanted.st_rdev != named.st_rdev))
-		return -1;
-	return mounts_open(opener, tty->mount_id, tty->path, flags | O_NOCTTY | O_CLOEXEC);
+		return 0;
+	if (!own) {
+		autoclose int peer = pty_open_peer(master, O_PATH);
+		if (peer < 0 || fstat(peer, &wanted) < 0)
+			return -1;
+		autoclose int fd =
+			mounts_open(opener, tty->mount_id, tty->path, O_PATH | O_NOFOLLOW);
+		if (fd < 0 || fstat(fd, &named) < 0)
+			return errno_tells_nothing(errno) ? -1 : 0;
+		if (wanted.st_dev != named.st_dev || wanted.st_rdev != named.st_rdev)
+			return 0;
+	}
+	*ret_fd = mounts_open(opener, tty->mount_id, tty->path, flags | O_NOCTTY | O_CLOEXEC);
+	return *ret_fd < 0 && errno_tells_nothing(errno) ? -1 : 0;
 }
 
 /*
@@ -283,8 +290,10 @@ int pty_open_slave(struct file_opener *opener, const TtyFileEntry *tty, const Tt
 		return -1;
 	bool of_master = !(flags & KERNEL_LARGEFILE) && !pty_is_early(opener->snapshot, info) &&
 			 tty->mount_id == info->mount_id;
-	if (tty->path && tty->has_mount_id && !of_master)
-		fd = open_by_path(opener, tty, info, opener_kept(opener, pty->place), flags);
+	if (tty->path && tty->has_mount_id && !of_master &&
+	    open_by_path(opener, tty, info, opener_kept(opener, pty->place), flags, &fd) < 0)
+		return fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open %s", info->id,
+				  tty->path);
 	if (fd < 0)
 		fd = pty_open_peer(opener_kept(opener, pty->place), flags);
 	return fd < 0 ? fail_errno(err, ERR_KERNEL_REFUSED, "terminal %u: cannot open it", info->id)

@@ -141,7 +141,8 @@ static void write_mounts(struct fixture *fixture)
 
 static void write_network(struct fixture *fixture)
 {
-	NetDeviceEntry lo = NET_DEVICE_ENTRY__INIT;
+	NetDeviceEntry lo = NET_DEVICE_ENTRY__INIT, pair = NET_DEVICE_ENTRY__INIT;
+	struct image_text image;
 	NetnsEntry netns = NETNS_ENTRY__INIT;
 	SysctlEntry settings[3] = { SYSCTL_ENTRY__INIT, SYSCTL_ENTRY__INIT, SYSCTL_ENTRY__INIT };
 	SysctlEntry *all[] = { &settings[0], &settings[1] }, *group[] = { &settings[2] };
@@ -162,7 +163,18 @@ static void write_network(struct fixture *fixture)
 	lo.flags = 0x49;
 	lo.name = "lo";
 	write_one(fixture, "netns-31.img", NETNS_MAGIC, &netns.base);
-	write_one(fixture, "netdev-31.img", NETDEV_MAGIC, &lo.base);
+	begin(&image, NETDEV_MAGIC);
+	put_record(&image, &lo.base);
+	pair.type = ND_TYPE__VETH;
+	pair.has_peer_ifindex = pair.has_peer_nsid = true;
+	for (uint32_t i = 2; i < 5; i++) {
+		pair.ifindex = i;
+		pair.name = i == 2 ? "out" : i == 3 ? "one" : "two";
+		pair.peer_ifindex = i == 3 ? 4 : 3;
+		pair.peer_nsid = i == 2 ? DUMPERS : TREES_NET;
+		put_record(&image, &pair.base);
+	}
+	write_image(fixture, "netdev-31.img", &image);
 }
 
 static void put_padding(struct image_text *image, size_t content, size_t to)
@@ -292,7 +304,11 @@ static void networks_have_settings(void **state)
 	write_all(fixture);
 	must(adopt(fixture, &snapshot, &err), &err);
 	const NetnsContents *net = namespace_of(&snapshot, NAMESPACE_NET)->net;
-	assert_int_equal(net->n_links, 1);
+	assert_int_equal(net->n_links, 4);
+	/* Who restores says where the other end of one of them is to be. */
+	assert_int_equal(net->n_peers, 1);
+	assert_int_equal(net->peers[0]->ifindex, 2);
+	assert_false(net->peers[0]->has_ns_id);
 	assert_int_equal(net->n_settings, 2);
 	assert_string_equal(net->settings[0]->name, "ipv4/conf/all/accept_local");
 	assert_string_equal(net->settings[0]->value, "-7");
@@ -357,15 +373,15 @@ static void expect_refusal(struct fixture *fixture, enum error_name name, const 
 static void what_is_not_told_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
-	NetDeviceEntry pair = NET_DEVICE_ENTRY__INIT;
+	NetDeviceEntry tun = NET_DEVICE_ENTRY__INIT;
 
 	write_all(fixture);
 	assert_return_code(unlinkat(fixture->dir_fd, "ipcns-var-32.img", 0), errno);
 	expect_refusal(fixture, ERR_IMAGE_MISSING, "ipc namespace 32");
 	write_ipc(fixture);
-	pair.type = ND_TYPE__VETH;
-	pair.name = "ve0";
-	write_one(fixture, "netdev-31.img", NETDEV_MAGIC, &pair.base);
+	tun.type = ND_TYPE__TUN;
+	tun.name = "ve0";
+	write_one(fixture, "netdev-31.img", NETDEV_MAGIC, &tun.base);
 	expect_refusal(fixture, ERR_IMAGE_UNSUPPORTED, "ve0");
 	write_network(fixture);
 	write_file(fixture, "nftables-31.img", "table ip mine {\n", 16);

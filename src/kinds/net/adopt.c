@@ -3,7 +3,7 @@
  * Network namespaces as CRIU writes them: netns-N.img has the settings, netdev-N.img the
  * interfaces, and ifaddr-, route- and rule- what rtnetlink told, as ip(8) saves it. Rules of packet
  * filters are texts of other programs: those that CRIU's own lock leaves there are passed over, and
- * any more is refused. So is every interface but lo.
+ * any more is refused. So are interfaces but lo, bridges and pairs.
  */
 #include <net/if.h> /* before those of Linux, which then leave out what it has */
 
@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/net_namespace.h>
 #include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,24 +171,103 @@ static int adopt_settings(const struct adopting *adopting, const NetnsEntry *net
 
 /* ---- interfaces ---- */
 
-static int adopt_loopback(const struct adopting *adopting, const NetDeviceEntry *device)
+static const char *kind_of(const NetDeviceEntry *device)
+{
+	return device->type == ND_TYPE__VETH	 ? "veth"
+	       : device->type == ND_TYPE__BRIDGE ? "bridge"
+						 : NULL;
+}
+
+/* The other end of a pair is in the same namespace, or outside. */
+static bool is_across(const struct adopting *adopting, const NetDeviceEntry *device)
+{
+	return device->type == ND_TYPE__VETH && device->peer_nsid != adopting->entry->id;
+}
+
+static void put_kind(struct request *request, const char *kind)
+{
+	struct rtattr *info = request_put(request, IFLA_LINKINFO, NULL, 0);
+
+	request_put(request, IFLA_INFO_KIND, kind, strlen(kind) + 1);
+	request_end_nested(request, info);
+}
+
+/* What RTM_NEWLINK would have told of it; all of it fits (check_interface). */
+static void put_interface(const struct adopting *adopting, const NetDeviceEntry *device,
+			  struct request *request)
+{
+	const int32_t no_number = NETNSA_NSID_NOT_ASSIGNED;
+	const char *kind = kind_of(device);
+
+	*request = (struct request){ .size = NLMSG_ALIGN(sizeof request->u.info) };
+	request->u.info.ifi_type = kind ? ARPHRD_ETHER : ARPHRD_LOOPBACK;
+	request->u.info.ifi_index = (int)device->ifindex;
+	request->u.info.ifi_flags = device->flags;
+	request_put(request, IFLA_IFNAME, device->name, strlen(device->name) + 1);
+	request_put(request, IFLA_MTU, &device->mtu, sizeof device->mtu);
+	if (!kind)
+		return;
+	if (device->has_address)
+		request_put(request, IFLA_ADDRESS, device->address.data, device->address.len);
+	if (device->has_master)
+		request_put(request, IFLA_MASTER, &device->master, sizeof device->master);
+	if (device->type == ND_TYPE__VETH)
+		request_put(request, IFLA_LINK, &device->peer_ifindex, sizeof(uint32_t));
+	if (is_across(adopting, device))
+		request_put(request, IFLA_LINK_NETNSID, &no_number, sizeof no_number);
+	put_kind(request, kind);
+}
+
+/* Where it was is not told: who restores says so (--external veth[...]). */
+static int add_end_outside(const struct adopting *adopting, const NetDeviceEntry *device)
+{
+	struct arena *arena = adopting->snapshot->arena;
+	NetnsContents *net = adopting->entry->net;
+	NetPeer *peer = snapshot_new(adopting->snapshot, NET_PEER, NetPeer);
+	struct request end = { .size = NLMSG_ALIGN(sizeof end.u.info) };
+
+	end.u.info.ifi_flags = IFF_UP;
+	request_put(&end, IFLA_IFNAME, device->name, strlen(device->name) + 1);
+	request_put(&end, IFLA_MTU, &device->mtu, sizeof device->mtu);
+	put_kind(&end, "veth");
+	peer->ifindex = device->ifindex;
+	peer->has_link = true;
+	peer->link.data = arena_copy(arena, end.u.bytes, end.size);
+	peer->link.len = end.size;
+	net->peers = arena_grow(arena, net->peers, net->n_peers, sizeof peer);
+	net->peers[net->n_peers++] = peer;
+	return 0;
+}
+
+static int check_interface(const struct adopting *adopting, const NetDeviceEntry *device)
+{
+	if (device->type != ND_TYPE__LOOPBACK && !kind_of(device))
+		return fail(adopting->err, ERR_IMAGE_UNSUPPORTED,
+			    "network namespace %" PRIu32
+			    ": the interface %.32s is of a kind that is "
+			    "read from images of nestor only",
+			    adopting->entry->id, device->name);
+	if (!*device->name || strlen(device->name) >= IF_NAMESIZE ||
+	    (device->has_address && device->address.len > MAX_ADDR_LEN))
+		return fail(adopting->err, ERR_IMAGE_INVALID,
+			    "network namespace %" PRIu32 ": an interface that is none",
+			    adopting->entry->id);
+	return 0;
+}
+
+static int adopt_interface(const struct adopting *adopting, const NetDeviceEntry *device)
 {
 	struct arena *arena = adopting->snapshot->arena;
 	const struct message_list links = { arena, &adopting->entry->net->links,
 					    &adopting->entry->net->n_links };
-	struct request request = { .size = NLMSG_ALIGN(sizeof request.u.info) };
 	char *const folders[] = { arena_printf(arena, "ipv4/conf/%s", device->name),
 				  arena_printf(arena, "ipv6/conf/%s", device->name) };
+	struct request request;
 
-	request.u.info.ifi_type = ARPHRD_LOOPBACK;
-	request.u.info.ifi_index = (int)device->ifindex;
-	request.u.info.ifi_flags = device->flags;
-	if (!request_put(&request, IFLA_IFNAME, device->name, strlen(device->name) + 1) ||
-	    !request_put(&request, IFLA_MTU, &device->mtu, sizeof device->mtu) ||
-	    message_list_add(&links, request.u.bytes, request.size))
-		return fail(adopting->err, ERR_IMAGE_INVALID,
-			    "network namespace %" PRIu32 ": an interface that is none",
-			    adopting->entry->id);
+	put_interface(adopting, device, &request);
+	if (message_list_add(&links, request.u.bytes, request.size) ||
+	    (is_across(adopting, device) && add_end_outside(adopting, device)))
+		return -1;
 	return add_settings(adopting, folders[0], of_ipv4, device->conf4, device->n_conf4) ||
 			       add_settings(adopting, folders[1], of_ipv6, device->conf6,
 					    device->n_conf6)
@@ -200,16 +280,10 @@ static int adopt_interfaces(const struct adopting *adopting)
 	const struct record *record =
 		snapshot_record(adopting->snapshot, IMAGE_NETDEV, adopting->entry->id);
 
-	for (; record; record = record->next) {
-		const NetDeviceEntry *device = record->message;
-		if (device->type != ND_TYPE__LOOPBACK || strlen(device->name) >= IF_NAMESIZE)
-			return fail(adopting->err, ERR_IMAGE_UNSUPPORTED,
-				    "network namespace %" PRIu32 ": the interface %.32s is read "
-				    "from images of nestor only",
-				    adopting->entry->id, device->name);
-		if (adopt_loopback(adopting, device))
+	for (; record; record = record->next)
+		if (check_interface(adopting, record->message) ||
+		    adopt_interface(adopting, record->message))
 			return -1;
-	}
 	return 0;
 }
 

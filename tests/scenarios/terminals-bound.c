@@ -67,7 +67,7 @@ static void look(int fd, char link[256], char place[256])
 static void open_all(int way)
 {
 	int unlocked = 0, master = open(makers[way], O_RDWR | O_NOCTTY | O_CLOEXEC);
-	unsigned index;
+	unsigned index = 0;
 	char name[64];
 
 	scenario_need(master >= 0 && ioctl(master, TIOCSPTLCK, &unlocked) == 0 &&

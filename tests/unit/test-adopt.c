@@ -166,34 +166,76 @@ static void nonsense_stays_nonsense(void **state)
 	assert_null(again->ptmx);
 }
 
+static CgControllerEntry *new_controller(struct fixture *f, const char *const *names, size_t n)
+{
+	CgControllerEntry *controller =
+		snapshot_new(&f->snapshot, CG_CONTROLLER_ENTRY, CgControllerEntry);
+
+	controller->dirs = arena_array(&f->arena, CgroupDirEntry *, n);
+	for (; controller->n_dirs < n; controller->n_dirs++) {
+		CgroupDirEntry *directory =
+			snapshot_new(&f->snapshot, CGROUP_DIR_ENTRY, CgroupDirEntry);
+		directory->dir_name = arena_string(&f->arena, names[controller->n_dirs]);
+		controller->dirs[controller->n_dirs] = directory;
+	}
+	return controller;
+}
+
+static void add_cgroups(struct fixture *f, CgControllerEntry **controllers, size_t n)
+{
+	CgroupEntry *cgroups = snapshot_new(&f->snapshot, CGROUP_ENTRY, CgroupEntry);
+
+	cgroups->n_controllers = n;
+	cgroups->controllers = controllers;
+	snapshot_add_record(&f->snapshot, IMAGE_CGROUP, 0, cgroups);
+	f->snapshot.inventory = snapshot_new(&f->snapshot, INVENTORY_ENTRY, InventoryEntry);
+}
+
 static void cgroups_have_paths(void **state)
 {
 	static const char *const given[] = { "", "a/b", "/c" };
 	static const char *const wanted[] = { "/", "/a/b", "/c" };
 	struct fixture *f = *state;
-	CgroupEntry *cgroups = snapshot_new(&f->snapshot, CGROUP_ENTRY, CgroupEntry);
-	CgControllerEntry *controller =
-		snapshot_new(&f->snapshot, CG_CONTROLLER_ENTRY, CgControllerEntry);
+	CgControllerEntry *controllers[] = { new_controller(f, given, 3),
+					     new_controller(f, given + 1, 2) };
 
-	controller->n_dirs = 3;
-	controller->dirs = arena_array(&f->arena, CgroupDirEntry *, 3);
-	for (size_t i = 0; i < 3; i++) {
-		controller->dirs[i] = snapshot_new(&f->snapshot, CGROUP_DIR_ENTRY, CgroupDirEntry);
-		controller->dirs[i]->dir_name = arena_string(&f->arena, given[i]);
-	}
-	cgroups->n_controllers = 1;
-	cgroups->controllers = &controller;
-	snapshot_add_record(&f->snapshot, IMAGE_CGROUP, 0, cgroups);
-	f->snapshot.inventory = snapshot_new(&f->snapshot, INVENTORY_ENTRY, InventoryEntry);
+	add_cgroups(f, controllers, 2);
 	f->snapshot.inventory->has_root_cg_set = true;
 	f->snapshot.inventory->root_cg_set = 1;
 	assert_int_equal(cgroups_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
 
 	for (size_t i = 0; i < 3; i++)
-		assert_string_equal(controller->dirs[i]->dir_name, wanted[i]);
+		assert_string_equal(controllers[0]->dirs[i]->dir_name, wanted[i]);
+	for (size_t i = 0; i < 2; i++)
+		assert_string_equal(controllers[1]->dirs[i]->dir_name, wanted[i + 1]);
 	const CgSetEntry *own = snapshot_cgroup_set(&f->snapshot, 1);
 	assert_non_null(own);
 	assert_int_equal(own->n_ctls, 0);
+}
+
+/* What CRIU says of the state of the freezer's owner was never set. */
+static void states_of_freezers_have_no_owner(void **state)
+{
+	static const char *const name[] = { "a" };
+	struct fixture *f = *state;
+	CgControllerEntry *controller = new_controller(f, name, 1);
+	CgroupPropEntry *properties[2];
+	CgroupDirEntry *below = new_controller(f, name, 1)->dirs[0];
+
+	for (size_t i = 0; i < 2; i++) {
+		properties[i] = snapshot_new(&f->snapshot, CGROUP_PROP_ENTRY, CgroupPropEntry);
+		properties[i]->perms = snapshot_new(&f->snapshot, CGROUP_PERMS, CgroupPerms);
+	}
+	properties[0]->name = arena_string(&f->arena, "freezer.state");
+	properties[1]->name = arena_string(&f->arena, "cpu.shares");
+	below->properties = properties;
+	below->n_properties = 2;
+	controller->dirs[0]->children = &below;
+	controller->dirs[0]->n_children = 1;
+	add_cgroups(f, &controller, 1);
+	assert_int_equal(cgroups_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
+	assert_null(properties[0]->perms);
+	assert_non_null(properties[1]->perms);
 }
 
 int main(void)
@@ -204,6 +246,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_slave_alone_is_outside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nonsense_stays_nonsense, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cgroups_have_paths, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(states_of_freezers_have_no_owner, set_up,
+						tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,6 @@
 #include "base/cleanup.h"
 #include "damage.h"
 #include "images/images.h"
-#include "kinds/kind.h"
 #include "kinds/memory/memory.h"
 #include "pipeline/details.h"
 #include "plan/plan.h"
@@ -176,7 +175,8 @@ static int plan_images(int dir_fd, struct arena *arena, struct host *host, struc
 	struct images *images = images_open(dir_fd, arena, &snapshot, err);
 	if (!images)
 		return -1;
-	int adopted = images_written_by_nestor(images) ? 0 : trees_adopt(&snapshot, images, err);
+	/* Seeds are of nestor, though they do not say so: what else others write is not in them. */
+	int adopted = memory_adopt(&snapshot, images, err);
 	images_free(images);
 	if (adopted)
 		return -1;

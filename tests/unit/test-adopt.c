@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What becomes of terminals and cgroups as CRIU writes them, when its images are read. */
+/* What becomes of terminals, cgroups and names of sockets in images of CRIU. */
 #include "kinds/cgroups/cgroups.h"
+#include "kinds/sockets/socket.h"
 #include "kinds/ttys/ttys.h"
 
 #include "base/arena.h"
@@ -238,6 +239,40 @@ static void states_of_freezers_have_no_owner(void **state)
 	assert_non_null(properties[1]->perms);
 }
 
+static UnixSkEntry *add_socket(struct fixture *f, const char *name, size_t length,
+			       const char *directory)
+{
+	FileEntry *file = snapshot_new(&f->snapshot, FILE_ENTRY, FileEntry);
+	UnixSkEntry *sk = snapshot_new(&f->snapshot, UNIX_SK_ENTRY, UnixSkEntry);
+
+	file->id = (uint32_t)f->snapshot.n_files + 1;
+	file->type = FD_TYPES__UNIXSK;
+	file->usk = sk;
+	sk->name.data = arena_copy(&f->arena, name, length);
+	sk->name.len = length;
+	sk->name_dir = directory ? arena_string(&f->arena, directory) : NULL;
+	snapshot_add_file(&f->snapshot, file);
+	return sk;
+}
+
+static void names_of_sockets_have_places(void **state)
+{
+	struct fixture *f = *state;
+
+	add_name(f, 50, "no socket");
+	const UnixSkEntry *whole = add_socket(f, "/run//a", 8, "/elsewhere");
+	const UnixSkEntry *relative = add_socket(f, "./a", 4, "/run/b");
+	const UnixSkEntry *from_nowhere = add_socket(f, "a", 2, NULL);
+	const UnixSkEntry *abstract = add_socket(f, "\0/a", 3, "/run");
+	const UnixSkEntry *nameless = add_socket(f, "", 0, NULL);
+	assert_int_equal(sockets_tree_kind.adopt(&f->snapshot, NULL, NULL), 0);
+	assert_string_equal(whole->place, "/run/a");
+	assert_string_equal(relative->place, "/run/b/a");
+	assert_null(from_nowhere->place);
+	assert_null(abstract->place);
+	assert_null(nameless->place);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +281,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_slave_alone_is_outside, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(nonsense_stays_nonsense, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(cgroups_have_paths, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(names_of_sockets_have_places, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(states_of_freezers_have_no_owner, set_up,
 						tear_down),
 	};

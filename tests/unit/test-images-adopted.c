@@ -3,6 +3,7 @@
 #include "images/images.h"
 #include "images/manifest.h"
 #include "kinds/kind.h"
+#include "kinds/net/net.h"
 #include "model/mounts.h"
 #include "model/namespaces.h"
 #include "sample-snapshot.h"
@@ -215,10 +216,22 @@ static void write_ipc(struct fixture *fixture)
 
 	limits.sem_ctls = sem;
 	limits.n_sem_ctls = 4;
-	limits.msg_ctlmax = 8192;
+	limits.msg_ctlmax = 1;
+	limits.msg_ctlmnb = 2;
+	limits.msg_ctlmni = 3;
+	limits.shm_ctlmax = UINT64_MAX;
+	limits.shm_ctlall = 5;
+	limits.shm_ctlmni = 6;
+	limits.shm_rmid_forced = 7;
+	limits.mq_queues_max = 8;
+	limits.mq_msg_max = 9;
+	limits.mq_msgsize_max = 10;
+	limits.has_mq_msg_default = limits.has_mq_msgsize_default = true;
+	limits.mq_msg_default = 11;
+	limits.mq_msgsize_default = 12;
 	limits.has_sem_next_id = limits.has_msg_next_id = true;
 	limits.sem_next_id = UINT32_MAX; /* none */
-	limits.msg_next_id = 12;
+	limits.msg_next_id = 13;
 	write_one(fixture, "ipcns-var-32.img", IPC_VAR_MAGIC, &limits.base);
 	write_segments(fixture);
 
@@ -287,8 +300,15 @@ static void mounts_are_bound_from_the_root(void **state)
 	/* There is but one of each type to show. */
 	assert_int_equal(snapshot_mount(&snapshot, 2, NULL, NULL)->nses->pidns_id,
 			 snapshot.tasks[0].pid_namespace->base.id);
-	assert_int_equal(snapshot_mount(&snapshot, 3, NULL, NULL)->nses->netns_id, TREES_NET);
-	assert_int_equal(snapshot_mount(&snapshot, 6, NULL, NULL)->nses->ipcns_id, TREES_IPC);
+	const MntNsesEntry *sysfs = snapshot_mount(&snapshot, 3, NULL, NULL)->nses;
+	const MntNsesEntry *mqueue = snapshot_mount(&snapshot, 6, NULL, NULL)->nses;
+	assert_true(snapshot_mount(&snapshot, 2, NULL, NULL)->nses->has_pidns_id);
+	assert_true(sysfs->has_netns_id && !sysfs->has_ipcns_id);
+	assert_int_equal(sysfs->netns_id, TREES_NET);
+	assert_true(mqueue->has_ipcns_id && !mqueue->has_netns_id);
+	assert_int_equal(mqueue->ipcns_id, TREES_IPC);
+	/* Nobody but root has made any. */
+	assert_false(snapshot_mount(&snapshot, 2, NULL, NULL)->has_userns_id);
 	assert_string_equal(snapshot_mount(&snapshot, 3, NULL, NULL)->fsname, "sysfs");
 	/* And what --root says is that root. */
 	assert_true(mounts_move_root(&snapshot, "/new"));
@@ -309,6 +329,10 @@ static void networks_have_settings(void **state)
 	assert_int_equal(net->n_peers, 1);
 	assert_int_equal(net->peers[0]->ifindex, 2);
 	assert_false(net->peers[0]->has_ns_id);
+	must(net_namespace_kind.check(
+		     &snapshot, thread_namespace(&snapshot, &snapshot.tasks[0], 0, NAMESPACE_NET),
+		     &err),
+	     &err);
 	assert_int_equal(net->n_settings, 2);
 	assert_string_equal(net->settings[0]->name, "ipv4/conf/all/accept_local");
 	assert_string_equal(net->settings[0]->value, "-7");
@@ -337,6 +361,22 @@ static void networks_may_be_outside_or_new(void **state)
 
 static void system_v_objects_have_content(void **state)
 {
+	static const char *const wanted[][2] = {
+		{ "kernel/sem", "32000\t1024000000\t500\t32000" },
+		{ "kernel/msgmax", "1" },
+		{ "kernel/msgmnb", "2" },
+		{ "kernel/msgmni", "3" },
+		{ "kernel/shmmax", "18446744073709551615" },
+		{ "kernel/shmall", "5" },
+		{ "kernel/shmmni", "6" },
+		{ "kernel/shm_rmid_forced", "7" },
+		{ "fs/mqueue/queues_max", "8" },
+		{ "fs/mqueue/msg_max", "9" },
+		{ "fs/mqueue/msgsize_max", "10" },
+		{ "fs/mqueue/msg_default", "11" },
+		{ "fs/mqueue/msgsize_default", "12" },
+		{ "kernel/msg_next_id", "13" },
+	};
 	struct fixture *fixture = *state;
 	struct snapshot snapshot;
 	struct error err = { 0 };
@@ -344,10 +384,11 @@ static void system_v_objects_have_content(void **state)
 	write_all(fixture);
 	must(adopt(fixture, &snapshot, &err), &err);
 	const IpcEntry *ipc = namespace_of(&snapshot, NAMESPACE_IPC)->ipc;
-	assert_string_equal(ipc->settings[0]->value, "32000\t1024000000\t500\t32000");
-	const IpcSetting *last = ipc->settings[ipc->n_settings - 1];
-	assert_string_equal(last->name, "kernel/msg_next_id");
-	assert_string_equal(last->value, "12");
+	assert_int_equal(ipc->n_settings, sizeof wanted / sizeof *wanted);
+	for (size_t i = 0; i < ipc->n_settings; i++) {
+		assert_string_equal(ipc->settings[i]->name, wanted[i][0]);
+		assert_string_equal(ipc->settings[i]->value, wanted[i][1]);
+	}
 	assert_int_equal(ipc->n_segments, 2);
 	assert_memory_equal(ipc->segments[1]->content.data, "later", 5);
 	assert_int_equal(ipc->n_semaphores, 1);

@@ -432,6 +432,25 @@ static void what_is_not_told_is_refused(void **state)
 	expect_refusal(fixture, ERR_IMAGE_MISSING, "mount namespace 33");
 }
 
+/* A few bytes may speak of many segments, none of which is too large by itself. */
+static void segments_are_counted_together(void **state)
+{
+	IpcDescEntry desc = IPC_DESC_ENTRY__INIT;
+	IpcShmEntry segment = IPC_SHM_ENTRY__INIT;
+	struct fixture *fixture = *state;
+	struct image_text image;
+
+	write_all(fixture);
+	begin(&image, IPC_MAGIC);
+	segment.desc = &desc;
+	segment.size = 20 * 1024 * 1024;
+	segment.has_in_pagemaps = segment.in_pagemaps = true;
+	for (desc.id = 1; desc.id < 3; desc.id++)
+		put_record(&image, &segment.base);
+	write_image(fixture, "ipcns-shm-32.img", &image);
+	expect_refusal(fixture, ERR_IMAGE_UNSUPPORTED, "segment 2");
+}
+
 /* Each file of objects ends where it likes; but for the ends of objects that is refused. */
 static void objects_that_are_cut_off_are_refused(void **state)
 {
@@ -466,6 +485,7 @@ int main(void)
 		IN_DIRECTORY(networks_may_be_outside_or_new),
 		IN_DIRECTORY(system_v_objects_have_content),
 		IN_DIRECTORY(what_is_not_told_is_refused),
+		IN_DIRECTORY(segments_are_counted_together),
 		IN_DIRECTORY(objects_that_are_cut_off_are_refused),
 	};
 

@@ -21,6 +21,7 @@ struct adopting {
 	const struct images *images;
 	uint32_t id; /* of the namespace */
 	IpcEntry *entry;
+	uint64_t *bytes; /* of segments, so far */
 	struct error *err;
 };
 
@@ -151,7 +152,8 @@ static int read_pages(const struct adopting *adopting, const struct pagemap *pag
 {
 	for (size_t i = 0; i < pages->n_runs; i++) {
 		const struct memory_run *run = &pages->runs[i];
-		if (memory_run_end(run) > padded(segment->size, 4096))
+		if (run->address >= segment->size ||
+		    memory_run_end(run) > padded(segment->size, 4096))
 			return fail(adopting->err, ERR_IMAGE_INVALID,
 				    "segment %" PRIu32 " has pages behind its end",
 				    segment->desc->id);
@@ -210,12 +212,12 @@ static int adopt_segment(struct walk *walk)
 
 	if (!told)
 		return -1;
-	if (told->hugetlb_flag || told->size > MOST_IPC_BYTES)
+	if (told->hugetlb_flag || told->size > MOST_IPC_BYTES - *adopting->bytes)
 		return fail(adopting->err, ERR_IMAGE_UNSUPPORTED,
-			    "segment %" PRIu32
-			    " is of huge pages or larger than %d bytes, which is "
-			    "read from images of nestor only",
+			    "segment %" PRIu32 " is of huge pages, or segments are more than %d "
+			    "bytes in all, which is read from images of nestor only",
 			    told->desc->id, MOST_IPC_BYTES);
+	*adopting->bytes += told->size;
 	IpcSegment *segment = snapshot_new(adopting->snapshot, IPC_SEGMENT, IpcSegment);
 	segment->desc = told->desc;
 	segment->size = told->size;
@@ -339,9 +341,14 @@ static int adopt(struct snapshot *snapshot, const struct images *images, struct 
 		const struct namespace *plain = snapshot->plain_namespaces[i];
 		if (plain->type != NAMESPACE_IPC)
 			continue;
+		uint64_t bytes = 0;
 		plain->entry->ipc = snapshot_new(snapshot, IPC_ENTRY, IpcEntry);
-		const struct adopting adopting = { snapshot, images, plain->id, plain->entry->ipc,
-						   err };
+		const struct adopting adopting = { .snapshot = snapshot,
+						   .images = images,
+						   .id = plain->id,
+						   .entry = plain->entry->ipc,
+						   .bytes = &bytes,
+						   .err = err };
 		if (adopt_one(&adopting))
 			return -1;
 	}

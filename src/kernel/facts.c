@@ -420,6 +420,7 @@ static int probe_facilities(struct facts *facts, struct error *err)
 	facts->timer_restore_ids = answered(
 		facts, prctl(TIMER_CREATE_RESTORE_IDS, TIMER_CREATE_RESTORE_IDS_GET, 0, 0, 0) >= 0);
 	facts->guard_regions = answered(facts, probe_guard_regions(facts->page_size));
+	facts->memory_seals = answered(facts, kernel_mseal(NULL, 0) == 0);
 	facts->protection_keys = probe_protection_keys(facts);
 	facts->pidfd_getfd = answered(facts, probe_pidfd_getfd());
 	facts->pidfd_namespaces = answered(facts, probe_pidfd_namespaces());

@@ -79,6 +79,7 @@ struct facts {
 	bool pagemap_scan;
 	bool timer_restore_ids; /* PR_TIMER_CREATE_RESTORE_IDS */
 	bool guard_regions;	/* MADV_GUARD_INSTALL, 6.13 */
+	bool memory_seals;	/* mseal(2), 6.10 */
 	bool protection_keys;	/* of memory; of this processor and kernel */
 	bool pidfd_getfd;
 	bool kcmp;

@@ -5,6 +5,10 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
 int kernel_kcmp(pid_t one, pid_t other, enum kcmp_object object, unsigned long one_index,
 		unsigned long other_index)
 {
@@ -25,6 +29,11 @@ int kernel_pidfd_getfd(int pidfd, int number, unsigned flags)
 int kernel_rseq(void *area, uint32_t size, int flags, uint32_t signature)
 {
 	return (int)syscall(SYS_rseq, area, size, flags, signature);
+}
+
+int kernel_mseal(void *start, size_t size)
+{
+	return (int)syscall(SYS_mseal, start, size, 0);
 }
 
 int kernel_get_robust_list(pid_t tid, uint64_t *ret_head, uint64_t *ret_length)

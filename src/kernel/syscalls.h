@@ -29,6 +29,7 @@ int kernel_kcmp(pid_t one, pid_t other, enum kcmp_object object, unsigned long o
 int kernel_pidfd_open(pid_t pid, unsigned flags);
 int kernel_pidfd_getfd(int pidfd, int number, unsigned flags);
 int kernel_rseq(void *area, uint32_t size, int flags, uint32_t signature);
+int kernel_mseal(void *start, size_t size);
 int kernel_get_robust_list(pid_t tid, uint64_t *ret_head, uint64_t *ret_length);
 int kernel_ioprio_get(int which, int who);
 

@@ -97,6 +97,7 @@ static const struct task_kind *const process_stage[] = {
 	&oom_score_kind,
 	&locks_kind,	      /* when the task has closed what is not its own */
 	&io_uring_first_kind, /* the same, with all rights */
+	&seals_kind,
 	NULL,
 };
 

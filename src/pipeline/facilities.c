@@ -53,6 +53,8 @@ const struct facility facilities[] = {
 	{ "guard_regions", "pagemap_scan_guard_pages", FACT(guard_regions), false,
 	  "restoring guard ranges (MADV_GUARD_INSTALL, Linux 6.13)",
 	  "images with guard ranges are refused" },
+	{ "memory_seals", NULL, FACT(memory_seals), false,
+	  "restoring sealed memory (mseal, Linux 6.10)", "images with such memory are refused" },
 	{ "protection_keys", NULL, FACT(protection_keys), false,
 	  "restoring protection keys of memory", "images with such keys are refused" },
 	{ "pidfd_namespaces", NULL, FACT(pidfd_namespaces), false,

@@ -86,6 +86,7 @@ static struct facts generous_facts(void)
 		.pagemap_scan = true,
 		.timer_restore_ids = true,
 		.guard_regions = true,
+		.memory_seals = true,
 		.protection_keys = true,
 		.pidfd_getfd = true,
 		.kcmp = true,

@@ -209,6 +209,37 @@ static void the_host_has_guards(void **state)
 	assert_int_equal(plan_areas(fixture), ERR_KERNEL_TOO_OLD);
 }
 
+static void the_host_has_seals(void **state)
+{
+	struct fixture *fixture = *state;
+	VmaEntry *area = add_area(fixture, START, START + PAGE);
+
+	area->has_sealed = area->sealed = true;
+	assert_int_equal(plan_areas(fixture), ERR_KERNEL_TOO_OLD);
+	fixture->facts.memory_seals = true;
+	assert_int_equal(plan_areas(fixture), ERR_NONE);
+}
+
+static void only_areas_of_its_own_are_sealed(void **state)
+{
+	static const uint32_t others[] = { VMA_GUARD, VMA_VDSO, VMA_VVAR };
+	struct fixture *fixture = *state;
+	VmaEntry *area = add_area(fixture, START, START + PAGE);
+	PstreeEntry pstree = PSTREE_ENTRY__INIT;
+	struct error err = { 0 };
+
+	pstree.pid = 1;
+	fixture->task->pstree = &pstree;
+	area->has_sealed = area->sealed = true;
+	assert_int_equal(seals_kind.check(&fixture->snapshot, fixture->task, &err), 0);
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+		area->status = others[i];
+		assert_int_equal(seals_kind.check(&fixture->snapshot, fixture->task, &err), -1);
+		assert_int_equal(err.name, ERR_IMAGE_INVALID);
+		err = (struct error){ 0 };
+	}
+}
+
 /* ---- What is planned ---- */
 
 static void advice_is_given(void **state)
@@ -421,6 +452,8 @@ int main(void)
 		TEST(areas_do_not_overlap),
 		TEST(the_host_has_addresses),
 		TEST(the_host_has_guards),
+		TEST(the_host_has_seals),
+		TEST(only_areas_of_its_own_are_sealed),
 		TEST(advice_is_given),
 		TEST(names_are_given),
 		TEST(objects_are_borrowed_once),

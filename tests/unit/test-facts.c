@@ -167,7 +167,7 @@ static void recent_kernels_have_all(void **state)
 	probe(&facts, &arena);
 	assert_true(facts.pidfd_getfd && facts.kcmp && facts.children_file);
 	assert_true(facts.pagemap_scan && facts.guard_regions && facts.timer_restore_ids);
-	assert_true(facts.per_namespace_pid_max && facts.pidfd_namespaces);
+	assert_true(facts.per_namespace_pid_max && facts.pidfd_namespaces && facts.memory_seals);
 	assert_true(facts.rseq_configuration);
 	arena_done(&arena);
 }

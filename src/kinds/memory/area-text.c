@@ -37,7 +37,6 @@ static const struct vm_flag {
 	{ "uw", .refusal = "registered with a userfaultfd for writes" },
 	{ "ui", .refusal = "registered with a userfaultfd for pages that are not mapped" },
 	{ "ss", .refusal = "a shadow stack" },
-	{ "sl", .refusal = "a sealed area (mseal)" },
 	{ "mt", .refusal = "memory with tags" },
 };
 
@@ -51,6 +50,8 @@ static void read_vm_flag(struct area_text *area, const char *word)
 		area->lock_on_fault = true;
 	else if (!memcmp(word, "ac", 2))
 		area->accounted = true;
+	else if (!memcmp(word, "sl", 2))
+		area->sealed = true;
 	else if (!memcmp(word, "ht", 2))
 		area->huge_tlb = true;
 	for (size_t i = 0; i < sizeof vm_flags / sizeof vm_flags[0]; i++) {

@@ -18,7 +18,7 @@ struct area_text {
 	uint64_t page_kib;
 	uint64_t shared, anonymous, swapped; /* KiB, mapped by others too; of no file; paged out */
 	/* From vm_flags: */
-	bool may_write, droppable, lock_on_fault, accounted, huge_tlb;
+	bool may_write, droppable, lock_on_fault, accounted, huge_tlb, sealed;
 	uint32_t map_flags;
 	uint64_t advice;
 	const char *refusal;

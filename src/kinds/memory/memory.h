@@ -29,6 +29,7 @@ extern const struct task_kind memory_kind;
 extern const struct task_kind outside_segments_kind;
 extern const struct task_kind aio_kind;		 /* when memory is there */
 extern const struct task_kind future_locks_kind; /* when all areas are mapped */
+extern const struct task_kind seals_kind;	 /* when nothing happens to areas any more */
 extern const struct tree_kind memory_tree_kind;
 /* memfd.c */
 extern const struct file_kind memfd_kind;

@@ -299,6 +299,11 @@ static int check_host(const struct facts *facts, const VmaEntry *area, struct er
 			    "guard range %" PRIx64 "-%" PRIx64
 			    " needs MADV_GUARD_INSTALL (Linux 6.13)",
 			    area->start, area->end);
+	if (area->sealed && !facts->memory_seals)
+		return fail(err, ERR_KERNEL_TOO_OLD,
+			    "memory area %" PRIx64 "-%" PRIx64
+			    " is sealed, which needs mseal (Linux 6.10)",
+			    area->start, area->end);
 	if (area->end > facts->task_size)
 		return fail(err, ERR_IMAGE_UNSUPPORTED,
 			    "memory area %" PRIx64 "-%" PRIx64

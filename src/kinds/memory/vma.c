@@ -357,6 +357,8 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 			struct error *err)
 {
 	if (area_is_vdso(area)) {
+		if (text->sealed) /* CONFIG_MSEAL_SYSTEM_MAPPINGS */
+			return refuse(text, "a sealed vdso, which could not be moved there", err);
 		area->status |= VMA_ANON_PRIVATE;
 		area->flags |= MAP_ANONYMOUS;
 		return 0;
@@ -369,6 +371,7 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 	area->has_lock_on_fault = area->lock_on_fault = text->lock_on_fault;
 	area->has_accounted = area->accounted =
 		text->accounted && !area_is_shared(text) && !(area->prot & PROT_WRITE);
+	area->has_sealed = area->sealed = text->sealed;
 	area->has_protection_key = text->protection_key != 0;
 	area->protection_key = (uint32_t)text->protection_key;
 	if (text->huge_tlb)

@@ -77,6 +77,11 @@ static int check_size(const struct manifest_line *line, uint64_t size, struct er
 	return 0;
 }
 
+bool image_is_too_large(off_t size)
+{
+	return size > MAX_IMAGE_SIZE;
+}
+
 /* The whole file into the buffer, which has room for more. */
 static int read_whole(struct reading *reading, const struct source *source, size_t *ret_size,
 		      struct error *err)
@@ -87,7 +92,7 @@ static int read_whole(struct reading *reading, const struct source *source, size
 
 	if (fd < 0 || (source->line && check_size(source->line, (uint64_t)status.st_size, err)))
 		return -1;
-	if (status.st_size > MAX_IMAGE_SIZE)
+	if (image_is_too_large(status.st_size))
 		return fail(err, ERR_IMAGE_INVALID, "%s is too large", source->name);
 	make_room(reading, (size_t)status.st_size + 1);
 	for (;;) {

@@ -52,6 +52,8 @@ struct reading {
 	size_t room;
 };
 
+/* All but raw pages is read whole, up to a limit. */
+bool image_is_too_large(off_t size);
 /* Lists the files of the directory, by its manifest where it has one, and notes their sizes. */
 int reading_list(struct reading *reading, struct error *err);
 /*

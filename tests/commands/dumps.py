@@ -28,6 +28,17 @@ def no_such_process(place):
     must(not os.listdir(place.images), "something was left in the images directory")
 
 
+def proc_of_another_namespace(place):
+    """Where /proc is that of another pid namespace, it is told, and what helps"""
+    pid = place.start("exec sleep 1000")
+    done = subprocess.run(["unshare", "-p", "-f", program(), "dump", "-t", str(pid), "-D",
+                           place.images], text=True, check=False, stdin=subprocess.DEVNULL,
+                          capture_output=True, timeout=60)
+    must(done.returncode == 1 and "error [no-proc]: /proc is that of another pid namespace"
+         in done.stderr and "--mount-proc" in done.stderr, done.stderr)
+    must(not os.listdir(place.images), "something was left in the images directory")
+
+
 def no_directory(place):
     """Directories that are not there are refused"""
     nestor("dump", "-t", "1", "-D", place.file("none")).fails("io")
@@ -571,7 +582,8 @@ def served_mount_of_others(place):
         os.close(server)
 
 
-CASES = [no_such_process, no_directory, empty_directory, dump_restore_round, dump_of_others,
+CASES = [no_such_process, proc_of_another_namespace, no_directory, empty_directory,
+         dump_restore_round, dump_of_others,
          dump_of_who_cannot_be_asked, own_user_namespaces, leave_running, leave_stopped,
          stopped_root, statistics, no_room_for_pages, login_uid, death_signal_of_thread,
          lowered_score, work_directory, log_on_failure, action_script, script_in_namespaces,

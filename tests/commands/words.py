@@ -157,6 +157,10 @@ def check(_):
     """check has a line for each facility, and answers for single ones"""
     lines = nestor("check").ok().out.splitlines()
     must(any(line.split()[1:2] == ["clone3_set_tid"] for line in lines), "no clone3_set_tid")
+    able = lines[lines.index("Can be dumped and restored here, trees with") + 2:]
+    able = able[:able.index("") if "" in able else None]
+    must(able and all((line.split()[0] == "no") == ("; missing: " in line) for line in able),
+         f"what is missing is told of others, or not told: {able}")
     facilities = json.loads(nestor("check", "--json").ok().out)["facilities"]
     must(len(facilities) > 10 and all(row["needed_for"] for row in facilities), "bad JSON")
     nestor("check", "--feature", "clone3_set_tid").ok()

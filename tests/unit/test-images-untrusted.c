@@ -7,6 +7,7 @@
 #include "images/format.h"
 #include "images/manifest.h"
 #include "images/parse.h"
+#include "images/reading.h"
 #include "images/users.h"
 #include "model/namespaces.h"
 #include "sample-snapshot.h"
@@ -465,6 +466,21 @@ static void test_stray_bytes(void **state)
 	}
 }
 
+/* As many bytes as the limit are read; one more is not, and no memory is taken for it. */
+static void test_size_limit(void **state)
+{
+	struct fixture *fixture = *state;
+	const off_t limit = 1024 * 1024 * 1024;
+
+	assert_false(image_is_too_large(0));
+	assert_false(image_is_too_large(limit));
+	assert_true(image_is_too_large(limit + 1));
+	make_foreign(fixture);
+	autoclose int fd = openat(fixture->dir_fd, "pstree.img", O_WRONLY | O_CLOEXEC);
+	assert_return_code(ftruncate(fd, limit + 1), errno);
+	expect_error(fixture, ERR_IMAGE_INVALID, "pstree.img is too large");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -480,6 +496,7 @@ int main(void)
 		IN_DIRECTORY(test_pages_with_holes),
 		IN_DIRECTORY(test_thread_without_image),
 		IN_DIRECTORY(test_truncation_everywhere),
+		IN_DIRECTORY(test_size_limit),
 		cmocka_unit_test(test_runs_of_pages),
 		cmocka_unit_test(test_stray_bytes),
 	};

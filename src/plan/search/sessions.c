@@ -268,12 +268,8 @@ static bool sink_source(struct tree *tree, struct node *node)
 	    source->parent == parent || node_created_below(parent, source) ||
 	    !can_adopt(parent, source->parent))
 		return false;
-	struct session *birth =
-		source->birth.needs_session ? source->birth.session : parent->session;
-	if (!can_give(parent, birth))
+	if (source->birth.needs_session && !can_give(parent, source->birth.session))
 		return false;
-	source->birth.needs_session = true;
-	source->birth.session = birth;
 	source->creator = helper_for(tree, parent, source, unseen_group(source));
 	return true;
 }

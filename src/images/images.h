@@ -18,6 +18,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct images_writer;
 struct images;
@@ -126,5 +127,11 @@ int images_open_pages(const struct images *images, uint64_t source, struct error
 /* The same of an image with content after its record, which begins at record->content. */
 int images_open_content(const struct images *images, enum image_kind kind, uint64_t number,
 			struct error *err);
+/*
+ * The whole of an image of another tool that is no list of records, with a zero behind it: how many
+ * bytes that is; 0 and NULL if it is not there; -1: it cannot be read, or has more than `most`.
+ */
+ssize_t images_read_content(const struct images *images, enum image_kind kind, uint64_t number,
+			    size_t most, struct arena *arena, char **ret_bytes, struct error *err);
 
 #endif

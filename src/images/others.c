@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What images of other tools leave out; see others.h. */
+/* What images of other tools leave out, or have in another form; see others.h. */
 #include "images/others.h"
 
+#include "base/cleanup.h"
+#include "base/whole.h"
+#include "images/format.h"
+#include "images/images.h"
 #include "model/namespaces.h"
 #include "model/snapshot.h"
 
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 /* CRIU writes no fdinfo image for a task without descriptors. */
 static void add_empty_table(struct snapshot *snapshot, const struct task *task)
@@ -80,4 +85,28 @@ void others_adopt(struct snapshot *snapshot)
 			add_namespace(snapshot, task, told_by_content[k]);
 	}
 	forget_flags(snapshot);
+}
+
+ssize_t images_read_content(const struct images *images, enum image_kind kind, uint64_t number,
+			    size_t most, struct arena *arena, char **ret_bytes, struct error *err)
+{
+	struct error missing = { 0 };
+	autoclose int fd = images_open_content(images, kind, number, &missing);
+	char name[IMAGE_NAME_SIZE];
+	struct stat stat;
+
+	*ret_bytes = NULL;
+	if (fd < 0 && missing.name == ERR_IMAGE_MISSING)
+		return 0;
+	if (fd < 0) {
+		*err = missing;
+		return -1;
+	}
+	if (fstat(fd, &stat) || (size_t)stat.st_size > most)
+		return fail(err, ERR_IMAGE_INVALID, "%s is too large",
+			    image_name(name, kind, number));
+	*ret_bytes = arena_alloc(arena, (size_t)stat.st_size + 1);
+	return pread_whole(fd, *ret_bytes, (size_t)stat.st_size, 0)
+		       ? fail_errno(err, ERR_IO, "cannot read %s", image_name(name, kind, number))
+		       : (ssize_t)stat.st_size;
 }

@@ -9,6 +9,7 @@
 #include "base/whole.h"
 #include "images/images.h"
 #include "model/namespaces.h"
+#include "model/unpack.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -113,21 +114,9 @@ static const uint8_t *take(struct walk *walk, uint64_t size)
 	return taken;
 }
 
-static void *allocate(void *arena, size_t size)
-{
-	return arena_alloc(arena, size);
-}
-
-static void let_be(void *arena, void *pointer)
-{
-	(void)arena;
-	(void)pointer;
-}
-
 /* A record with its size in front; NULL with err. */
 static void *take_record(struct walk *walk, const ProtobufCMessageDescriptor *descriptor)
 {
-	ProtobufCAllocator allocator = { allocate, let_be, walk->adopting->snapshot->arena };
 	const uint8_t *at = take(walk, sizeof(uint32_t));
 	uint32_t size = 0;
 
@@ -135,7 +124,8 @@ static void *take_record(struct walk *walk, const ProtobufCMessageDescriptor *de
 		memcpy(&size, at, sizeof size);
 	const uint8_t *packed = at ? take(walk, size) : NULL;
 	void *message =
-		packed ? protobuf_c_message_unpack(descriptor, &allocator, size, packed) : NULL;
+		packed ? unpack_message(walk->adopting->snapshot->arena, descriptor, packed, size)
+		       : NULL;
 	if (packed && !message)
 		fail_walk(walk);
 	return message;
@@ -292,26 +282,16 @@ static int adopt_queue(struct walk *walk)
 static int adopt_file(const struct adopting *adopting, enum image_kind kind,
 		      int (*adopt_object)(struct walk *walk))
 {
-	struct walk walk = { .adopting = adopting };
-	struct stat stat;
-	struct error gone = { 0 };
-	autoclose int fd = images_open_content(adopting->images, kind, adopting->id, &gone);
+	char *bytes;
+	ssize_t size = images_read_content(adopting->images, kind, adopting->id, 2 * MOST_IPC_BYTES,
+					   adopting->snapshot->arena, &bytes, adopting->err);
+	struct walk walk = { .adopting = adopting, .bytes = (const uint8_t *)bytes };
 
-	if (fd < 0 && gone.name == ERR_IMAGE_MISSING)
-		return 0;
-	if (fd < 0) {
-		*adopting->err = gone;
-		return -1;
-	}
-	if (fstat(fd, &stat) || stat.st_size > 2 * MOST_IPC_BYTES || stat.st_size < MAGICS)
+	if (size < 0 || !bytes)
+		return size < 0 ? -1 : 0;
+	walk.size = (size_t)size;
+	if (walk.size < MAGICS)
 		return fail_walk(&walk);
-	uint8_t *bytes = arena_alloc(adopting->snapshot->arena, (size_t)stat.st_size);
-	if (pread_whole(fd, bytes, (size_t)stat.st_size, 0))
-		return fail_errno(adopting->err, ERR_IO,
-				  "cannot read System V objects of ipc namespace %" PRIu32,
-				  adopting->id);
-	walk.bytes = bytes;
-	walk.size = (size_t)stat.st_size;
 	for (walk.at = MAGICS; walk.at < walk.size;)
 		if (adopt_object(&walk))
 			return -1;

@@ -17,6 +17,7 @@
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/visit.h"
+#include "model/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,31 +190,6 @@ static int read_inside(struct visitor *visitor, void *data, struct error *err)
 	return 0;
 }
 
-static void *allocate(void *arena, size_t size)
-{
-	return arena_alloc(arena, size);
-}
-
-static void let_be(void *arena, void *pointer)
-{
-	(void)arena;
-	(void)pointer;
-}
-
-static int unpack(struct arena *arena, int fd, IpcEntry **ret_entry, struct error *err)
-{
-	ProtobufCAllocator allocator = { allocate, let_be, arena };
-	struct stat stat;
-
-	if (fstat(fd, &stat))
-		return fail_errno(err, ERR_IO, "cannot read what was handed over");
-	uint8_t *packed = arena_alloc(arena, (size_t)stat.st_size + 1);
-	if (pread_whole(fd, packed, (size_t)stat.st_size, 0))
-		return fail_errno(err, ERR_IO, "cannot read what was handed over");
-	*ret_entry = ipc_entry__unpack(&allocator, (size_t)stat.st_size, packed);
-	return *ret_entry ? 0 : fail(err, ERR_IO, "what was handed over is no message");
-}
-
 static int collect(struct collect *collect, struct surveyed_namespace *namespace_,
 		   struct error *err)
 {
@@ -231,10 +207,11 @@ static int collect(struct collect *collect, struct surveyed_namespace *namespace
 
 	if (fd < 0)
 		return fail_errno(err, ERR_IO, "cannot make a memory file");
-	return visit(&there, NULL, 0, err) ||
-			       unpack(collect->arena, fd, &namespace_->entry->ipc, err)
-		       ? -1
-		       : 0;
+	if (visit(&there, NULL, 0, err))
+		return -1;
+	namespace_->entry->ipc =
+		unpack_handed_over(collect->arena, &ipc_entry__descriptor, fd, err);
+	return namespace_->entry->ipc ? 0 : -1;
 }
 
 /* ---- check ---- */

@@ -289,37 +289,22 @@ static int adopt_interfaces(const struct adopting *adopting)
 
 /* ---- what other programs tell ---- */
 
-/* Terminated; an image that is not there is empty. -1 with err. */
-static ssize_t read_raw(const struct adopting *adopting, enum image_kind kind, char **ret_bytes)
+/* One that is not there is empty. */
+static ssize_t read_image(const struct adopting *adopting, enum image_kind kind, char **ret_bytes)
 {
-	struct error gone = { 0 };
-	autoclose int fd = images_open_content(adopting->images, kind, adopting->entry->id, &gone);
-	struct stat stat;
+	struct arena *arena = adopting->snapshot->arena;
+	ssize_t size = images_read_content(adopting->images, kind, adopting->entry->id, MOST_BYTES,
+					   arena, ret_bytes, adopting->err);
 
-	*ret_bytes = arena_string(adopting->snapshot->arena, "");
-	if (fd < 0 && gone.name == ERR_IMAGE_MISSING)
-		return 0;
-	if (fd < 0) {
-		*adopting->err = gone;
-		return -1;
-	}
-	if (fstat(fd, &stat) || stat.st_size > MOST_BYTES)
-		return fail(adopting->err, ERR_IMAGE_INVALID,
-			    "an image of network namespace %" PRIu32 " is too large",
-			    adopting->entry->id);
-	*ret_bytes = arena_alloc(adopting->snapshot->arena, (size_t)stat.st_size + 1);
-	(*ret_bytes)[stat.st_size] = '\0';
-	return pread_whole(fd, *ret_bytes, (size_t)stat.st_size, 0)
-		       ? fail_errno(adopting->err, ERR_IO,
-				    "cannot read an image of network namespace %" PRIu32,
-				    adopting->entry->id)
-		       : (ssize_t)stat.st_size;
+	if (size >= 0 && !*ret_bytes)
+		*ret_bytes = arena_string(arena, "");
+	return size;
 }
 
 static int adopt_messages(const struct adopting *adopting, enum image_kind kind)
 {
 	char *bytes;
-	ssize_t size = read_raw(adopting, kind, &bytes);
+	ssize_t size = read_image(adopting, kind, &bytes);
 
 	if (size < 0)
 		return -1;
@@ -337,7 +322,7 @@ static int adopt_filters(const struct adopting *adopting, enum image_kind kind,
 {
 	char *text;
 
-	if (read_raw(adopting, kind, &text) < 0)
+	if (read_image(adopting, kind, &text) < 0)
 		return -1;
 	const char *rule = first_rule(text);
 	return rule ? fail(adopting->err, ERR_IMAGE_UNSUPPORTED,

@@ -15,6 +15,7 @@
 #include "collect/namespaces.h"
 #include "kernel/aside.h"
 #include "kernel/visit.h"
+#include "model/unpack.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -150,17 +151,6 @@ static int read_there(struct visitor *visitor, void *data, struct error *err)
 		       : fail_errno(err, ERR_IO, "cannot hand over what was read");
 }
 
-static void *allocate(void *arena, size_t size)
-{
-	return arena_alloc(arena, size);
-}
-
-static void let_be(void *arena, void *pointer)
-{
-	(void)arena;
-	(void)pointer;
-}
-
 /* What names users and groups was seen as the owner has them. */
 static int refuse_ids(const struct reading *reading)
 {
@@ -179,7 +169,6 @@ static int refuse_ids(const struct reading *reading)
 
 static int read_as_owner(struct reading *reading, int namespace_fd)
 {
-	ProtobufCAllocator allocator = { allocate, let_be, reading->arena };
 	autoclose int fd = memfd_create("nestor-net", MFD_CLOEXEC);
 	struct reading_there there = { reading, fd };
 	const struct visit inside = {
@@ -191,19 +180,12 @@ static int read_as_owner(struct reading *reading, int namespace_fd)
 		.data = &there,
 		.size = sizeof there,
 	};
-	struct stat stat;
 
 	if (visit(&inside, NULL, 0, reading->err))
 		return -1;
-	if (fstat(fd, &stat))
-		return fail_errno(reading->err, ERR_IO, "cannot read what was handed over");
-	uint8_t *packed = arena_alloc(reading->arena, (size_t)stat.st_size + 1);
-	if (pread_whole(fd, packed, (size_t)stat.st_size, 0))
-		return fail_errno(reading->err, ERR_IO, "cannot read what was handed over");
-	reading->net = netns_contents__unpack(&allocator, (size_t)stat.st_size, packed);
-	if (!reading->net)
-		return fail(reading->err, ERR_IO, "what was handed over is no message");
-	return refuse_ids(reading);
+	reading->net =
+		unpack_handed_over(reading->arena, &netns_contents__descriptor, fd, reading->err);
+	return reading->net ? refuse_ids(reading) : -1;
 }
 
 static int read_one(struct reading *reading, int namespace_fd)

@@ -227,10 +227,11 @@ static bool may_be_early(const struct node *child, const struct node *creator)
 	       (!creator->leads_session || (child->leads_session && !child->birth.needs_session));
 }
 
-/* It is early for its group, and the creator can put it there later as well. */
+/* It is early for its group alone, and the creator can put it there later as well. */
 static bool may_be_moved(const struct node *child, const struct node *creator)
 {
-	return !(child->birth.needs_session && child->birth.session != creator->session) &&
+	return child->grouping.wanted &&
+	       !(child->birth.needs_session && child->birth.session != creator->session) &&
 	       !child->birth.same_parent && group_seen_from(child->grouping.wanted, creator->place);
 }
 

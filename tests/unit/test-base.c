@@ -187,6 +187,25 @@ static void obstacles_are_counted_by_kind(void **state)
 	arena_done(&arena);
 }
 
+static void options_are_printed_to_be_pasted(void **state)
+{
+	struct obstacles all;
+	struct arena arena;
+	struct text text;
+
+	(void)state;
+	arena_init(&arena);
+	text_init(&text, &arena);
+	obstacles_init(&all, &arena);
+	add_reason(&all, "pid 12: descriptor 3 (pipe:[77]) is a pipe", "pipe[77]");
+	add_reason(&all, "pid 13: descriptor 4 (pipe:[78]) is a pipe", "pipe[78]");
+	add_reason(&all, "pid 12: descriptor 3 (/a) is a socket", "plain:/a");
+	obstacles_print(&all, false, &text);
+	assert_non_null(strstr(text.string, "\n    --external 'pipe[77]' --external 'pipe[78]'\n"));
+	assert_non_null(strstr(text.string, "\n    --external plain:/a\n"));
+	arena_done(&arena);
+}
+
 /* Names may be any words, with brackets of their own; what is left open is none. */
 static void names_make_no_other_kind(void **state)
 {
@@ -564,6 +583,7 @@ int main(void)
 		cmocka_unit_test(errors_cannot_be_forged),
 		cmocka_unit_test(log_lines_have_any_length),
 		cmocka_unit_test(obstacles_are_counted_by_kind),
+		cmocka_unit_test(options_are_printed_to_be_pasted),
 		cmocka_unit_test(names_make_no_other_kind),
 		cmocka_unit_test(obstacles_pass_if_all_of_a_kind_do),
 		cmocka_unit_test(obstacles_that_are_not_kept_are_counted),

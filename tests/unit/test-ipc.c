@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* System V objects whose id cannot be had: none is made with another one, and none is left out. */
+/* What may be said of ipc namespaces, and objects whose id cannot be had: none is left out. */
 #include "kinds/ipc/ipc.h"
 
+#include "kinds/namespaces/namespaces.h"
+#include "model/namespaces.h"
 #include "model/snapshot.h"
 
 #include <setjmp.h>
@@ -44,10 +46,46 @@ static void nothing_has_an_id_that_is_none(void **state)
 	}
 }
 
+static enum error_name check_setting(const char *name, const char *value)
+{
+	struct user_namespace initial = { .depth = 0 };
+	struct snapshot snapshot = { 0 };
+	IpcSetting setting = IPC_SETTING__INIT, *settings[] = { &setting };
+	IpcEntry ipc = IPC_ENTRY__INIT;
+	NsEntry entry = NS_ENTRY__INIT;
+	const struct namespace namespace_ = {
+		.type = NAMESPACE_IPC, .id = 17, .entry = &entry, .owner = &initial
+	};
+	struct error err = { 0 };
+
+	setting.name = (char *)(uintptr_t)name;
+	setting.value = (char *)(uintptr_t)value;
+	ipc.settings = settings;
+	ipc.n_settings = 1;
+	entry.ipc = &ipc;
+	ipc_namespace_kind.check(&snapshot, &namespace_, &err);
+	return err.name;
+}
+
+static void settings_are_known_and_numbers(void **state)
+{
+	static const char *const known[] = { "kernel/sem", "kernel/msgmax",
+					     "kernel/shm_rmid_forced", "fs/mqueue/queues_max",
+					     "kernel/shm_next_id" };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+		assert_int_equal(check_setting(known[i], "-1 20"), ERR_NONE);
+		assert_int_equal(check_setting(known[i], "x"), ERR_IMAGE_INVALID);
+	}
+	assert_int_equal(check_setting("kernel/core_pattern", "1"), ERR_IMAGE_INVALID);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_has_an_id_that_is_none),
+		cmocka_unit_test(settings_are_known_and_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,6 +133,7 @@ static void refusals(void **state)
 		{ "c --no-flag=1", "takes no argument" },
 		{ "c --no-text", "--no-text is not known here" },
 		{ "c --no-", "--no-" },
+		{ "c --xx-flag", "--xx-flag is not known here" },
 		{ "c --number 12a", "\"12a\"" },
 		{ "c --size 99999999999G", "not a size" },
 		{ "c --size 12x", "\"12x\" is not a size" },

@@ -233,6 +233,27 @@ static void pointers_print_what_they_point_to(void **state)
 	assert_non_null(strstr(printed(fixture, &program->ops[0], NULL), "runs \"task 2\""));
 }
 
+/* As many as may be printed, and one more. */
+static void long_lists_are_cut_off(void **state)
+{
+	enum { MOST = 32 };
+	struct fixture *fixture = *state;
+	struct program_set *set = &fixture->set;
+	struct program *program = program_new(set, "task 1");
+	struct iovec iovec[MOST + 1] = { 0 };
+	const uint64_t parts = program_data(set, iovec, sizeof iovec, 8);
+
+	for (uint64_t n = MOST; n <= MOST + 1; n++) {
+		const char *text =
+			printed(fixture, program_call(program, SYS_preadv, 9, parts, n), NULL);
+		size_t shown = 0;
+		for (const char *at = text; (at = strchr(at, '{')); at++)
+			shown++;
+		assert_int_equal(shown, MOST);
+		assert_int_equal(strstr(text, ", ...]") != NULL, n > MOST);
+	}
+}
+
 static void programs_print_line_by_line(void **state)
 {
 	struct fixture *fixture = *state;
@@ -545,6 +566,7 @@ int main(void)
 		TEST(targets_become_addresses),
 		TEST(calls_print_as_strace_does),
 		TEST(pointers_print_what_they_point_to),
+		TEST(long_lists_are_cut_off),
 		TEST(programs_print_line_by_line),
 		TEST(interpreter_fits),
 		TEST(who_sleeps_ends_when_the_coordinator_died),

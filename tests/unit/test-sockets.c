@@ -5,9 +5,11 @@
 #include "kinds/sockets/inet.h"
 #include "kinds/sockets/options.h"
 #include "kinds/sockets/socket.h"
+#include "kinds/sockets/unix.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/capability.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -391,6 +393,32 @@ static void buffers_that_may_be_had(void **state)
 	check_limit_of_buffers("/proc/sys/net/core/rmem_max", SO_RCVBUF);
 }
 
+/* The address that was bound, where the socket is, and where that address began; NULL: nowhere. */
+static void addresses_begin_somewhere(void **state)
+{
+	static const struct {
+		const char *address, *place, *start;
+	} rows[] = {
+		{ "b/s", "/a/b/s", "/a/" }, { "b/s", "/a/b/renamed", "/a/" },
+		{ "b/s", "/ab/s", NULL },   { "/a/b/s", "/a/b/s", "" },
+		{ "/b/s", "/a/b/s", "/a" }, { "s", "/s", "/" },
+		{ "x/s", "/a/b/s", NULL },  { "/a/b/c/s", "/b/c/s", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		UnixSkEntry sk = UNIX_SK_ENTRY__INIT;
+		char start[PATH_MAX] = "";
+
+		sk.name.data = (uint8_t *)(uintptr_t)rows[i].address;
+		sk.name.len = strlen(rows[i].address);
+		sk.place = (char *)(uintptr_t)rows[i].place;
+		assert_int_equal(unix_place_begins(&sk, start), rows[i].start != NULL);
+		if (rows[i].start)
+			assert_string_equal(start, rows[i].start);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup(name, set_up)
 
 int main(void)
@@ -406,6 +434,7 @@ int main(void)
 		cmocka_unit_test(scopes_of_addresses),
 		cmocka_unit_test(what_ended_connections_tell),
 		cmocka_unit_test(buffers_that_may_be_had),
+		cmocka_unit_test(addresses_begin_somewhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

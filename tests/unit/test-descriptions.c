@@ -198,6 +198,42 @@ static void no_kind_is_left_out(void **state)
 	}
 }
 
+static void expect_invalid(const struct file_kind *kind, const FileEntry *entry)
+{
+	struct arena arena;
+	struct error err = { 0 };
+	struct snapshot snapshot = { .arena = &arena };
+
+	arena_init(&arena);
+	if (kind->check &&
+	    (kind->check(&snapshot, entry, &err) != -1 || err.name != ERR_IMAGE_INVALID))
+		fail_msg("%s", kind->name);
+	arena_done(&arena);
+}
+
+/* Whoever writes an image may leave out what the type promises, or mean another file by it. */
+static void each_file_has_its_own_record(void **state)
+{
+	const struct file_kind *const *kind = kinds.files;
+
+	(void)state;
+	for (; *kind; kind++) {
+		FileEntry nothing = FILE_ENTRY__INIT;
+
+		nothing.type = (*kind)->type;
+		expect_invalid(*kind, &nothing);
+	}
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		FileEntry another = *rows[i].entry;
+
+		for (kind = kinds.files; rows[i].kind && strcmp((*kind)->name, rows[i].kind) != 0;)
+			kind++;
+		another.id = 1000;
+		if (rows[i].kind)
+			expect_invalid(*kind, &another);
+	}
+}
+
 static void expect(enum namespace_type type, const NsEntry *entry, const char *expected)
 {
 	struct arena arena;
@@ -230,6 +266,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_file_is_described),
 		cmocka_unit_test(no_kind_is_left_out),
+		cmocka_unit_test(each_file_has_its_own_record),
 		cmocka_unit_test(namespaces_are_described),
 	};
 

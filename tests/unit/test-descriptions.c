@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: LGPL-2.1-or-later
-/* What each kind of open file, and of namespace, is called where people look at a tree. */
+/* What open files and namespaces are called where people look at a tree; and their records. */
 #include "base/arena.h"
 #include "base/text.h"
 #include "kinds/kind.h"

@@ -285,8 +285,8 @@ static int read_all(struct reading *reading)
 		return -1;
 	if (!reading->n_items)
 		return 0;
+	/* One interface after the other (tc_dump_qdisc). */
 	n_disciplines = reading->n_items;
-	qsort(reading->items, n_disciplines, sizeof *reading->items, compare_items);
 	for (size_t i = 0; i < n_disciplines; i++)
 		if ((!i || reading->items[i].header.tcm_ifindex !=
 				   reading->items[i - 1].header.tcm_ifindex) &&

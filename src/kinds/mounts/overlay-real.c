@@ -313,6 +313,20 @@ static void record(const struct search *search, const struct live_namespace *nam
 	}
 }
 
+/* What was there a moment ago, and cannot be opened now, is not to be sought elsewhere. */
+static bool names_still_lead(struct kernel_reader *by, const struct overlay_named *named,
+			     const struct real_layers *real)
+{
+	const int before = named->layers->failed;
+
+	named->layers->failed = 0;
+	bool lead = named->are_there && names_lead(by, named->namespace, real, named->layers);
+	if (named->layers->failed && !by->failure)
+		by->failure = named->layers->failed;
+	named->layers->failed = before;
+	return lead;
+}
+
 static int find(struct kernel_reader *by, const struct live_superblock *superblock, int mount_fd,
 		const struct overlay_named *named, MntEntry *entry)
 {
@@ -323,7 +337,7 @@ static int find(struct kernel_reader *by, const struct live_superblock *superblo
 
 	if (overlay_real_layers(by, mount_fd, superblock->mounts[0].line->device, layers->n,
 				&real) ||
-	    (named->are_there && names_lead(by, named->namespace, &real, layers)))
+	    names_still_lead(by, named, &real))
 		return named->are_there;
 	bool found = search_all(&search, &home);
 	if (!found && !is_through_another(layers)) {

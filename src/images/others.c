@@ -102,7 +102,9 @@ ssize_t images_read_content(const struct images *images, enum image_kind kind, u
 		*err = missing;
 		return -1;
 	}
-	if (fstat(fd, &stat) || (size_t)stat.st_size > most)
+	if (fstat(fd, &stat))
+		return fail_errno(err, ERR_IO, "cannot read %s", image_name(name, kind, number));
+	if ((size_t)stat.st_size > most)
 		return fail(err, ERR_IMAGE_INVALID, "%s is too large",
 			    image_name(name, kind, number));
 	*ret_bytes = arena_alloc(arena, (size_t)stat.st_size + 1);

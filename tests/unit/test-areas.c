@@ -222,7 +222,7 @@ static void the_host_has_seals(void **state)
 
 static void only_areas_of_its_own_are_sealed(void **state)
 {
-	static const uint32_t others[] = { VMA_GUARD, VMA_VDSO, VMA_VVAR };
+	static const uint32_t others[] = { VMA_GUARD, VMA_VDSO, VMA_VVAR, VMA_VSYSCALL };
 	struct fixture *fixture = *state;
 	VmaEntry *area = add_area(fixture, START, START + PAGE);
 	PstreeEntry pstree = PSTREE_ENTRY__INIT;

@@ -13,7 +13,6 @@
 
 #include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MAGICS = 8, SEGMENT_PADDING = 4, PADDING = 8, SETTING_ROOM = 64 };
 

@@ -13,7 +13,6 @@
 
 #include "base/cleanup.h"
 #include "base/text.h"
-#include "base/whole.h"
 #include "collect/collect.h"
 #include "collect/namespaces.h"
 #include "kernel/visit.h"
@@ -31,7 +30,6 @@
 #include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 

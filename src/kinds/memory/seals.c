@@ -7,6 +7,7 @@
  */
 #include "kinds/memory/memory.h"
 
+#include "model/schema.h"
 #include "plan/plan.h"
 
 #include <sys/syscall.h>
@@ -21,7 +22,8 @@ static int check(const struct snapshot *snapshot, const struct task *task, struc
 	for (size_t i = 0; task->mm && i < task->mm->n_vmas; i++) {
 		const VmaEntry *area = task->mm->vmas[i];
 
-		if (area->sealed && (area_is_guard(area) || area_is_vdso(area)))
+		if (area->sealed &&
+		    (area_is_guard(area) || area_is_vdso(area) || (area->status & VMA_VSYSCALL)))
 			return fail(err, ERR_IMAGE_INVALID,
 				    "what of task %s is sealed is no area of its own",
 				    task_name(task));

@@ -9,9 +9,7 @@
 
 #include "kinds/net/adopt.h"
 
-#include "base/cleanup.h"
 #include "base/log.h"
-#include "base/whole.h"
 #include "images/images.h"
 #include "kinds/net/links.h"
 #include "model/namespaces.h"
@@ -22,7 +20,6 @@
 #include <net/if_arp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum { MOST_BYTES = 16 * 1024 * 1024, SETTING_ROOM = 128 };
 

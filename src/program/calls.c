@@ -23,6 +23,10 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
+#ifndef SYS_mseal
+#define SYS_mseal 462
+#endif
+
 #define CALL(call, ...)             \
 	{                           \
 		SYS_##call, #call,  \
@@ -45,6 +49,7 @@ static const struct call_format calls[] = {
 	CALL(mlock2, ARG_ADDRESS, ARG_SIZE, ARG_MLOCK_FLAGS),
 	CALL(munlock, ARG_ADDRESS, ARG_SIZE),
 	CALL(mlockall, ARG_HEX),
+	CALL(mseal, ARG_ADDRESS, ARG_SIZE, ARG_HEX),
 	CALL(mincore, ARG_ADDRESS, ARG_SIZE, ARG_ADDRESS),
 	CALL(msync, ARG_ADDRESS, ARG_SIZE, ARG_HEX),
 	CALL(brk, ARG_ADDRESS),

@@ -358,7 +358,7 @@ static int collect_area(struct collector *collector, const struct area_text *tex
 {
 	if (area_is_vdso(area)) {
 		if (text->sealed) /* CONFIG_MSEAL_SYSTEM_MAPPINGS */
-			return refuse(text, "a sealed vdso, which could not be moved there", err);
+			return refuse(text, "a sealed vdso", err);
 		area->status |= VMA_ANON_PRIVATE;
 		area->flags |= MAP_ANONYMOUS;
 		return 0;
